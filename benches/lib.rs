@@ -1,0 +1,1 @@
+//! Benchmarks live in `benches/*.rs`, one file per crate.

@@ -1,0 +1,100 @@
+//! Rows, and how they are printed.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::process::Command;
+
+/// One comparison. Values are times: less is better.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub family: &'static str,
+    pub row: String,
+    pub peer: &'static str,
+    pub version: &'static str,
+    pub unit: &'static str,
+    pub ours: f64,
+    pub peer_value: f64,
+    /// How often we synced, and whatever a reader should know.
+    pub note: String,
+}
+
+impl Row {
+    /// Above 1: ours is better.
+    pub fn ratio(&self) -> f64 {
+        self.peer_value / self.ours
+    }
+
+    pub fn to_json(&self) -> String {
+        let Self { family, row, peer, version, unit, ours, peer_value, .. } = self;
+        let ratio = self.ratio();
+        format!(
+            "{{\"family\":\"{family}\",\"row\":\"{row}\",\"peer\":\"{peer}\",\
+             \"version\":\"{version}\",\"unit\":\"{unit}\",\"ours\":{ours:.3},\
+             \"peer_value\":{peer_value:.3},\"ratio\":{ratio:.3}}}"
+        )
+    }
+}
+
+/// Returns the rows as a table for people.
+pub fn table(rows: &[Row]) -> String {
+    let mut out = String::from(
+        "| family | row | peer | unit | ours | peer | ratio | note |\n\
+         |---|---|---|---|---:|---:|---:|---|\n",
+    );
+    for row in rows {
+        _ = writeln!(
+            out,
+            "| {} | {} | {} {} | {} | {:.1} | {:.1} | {:.2} | {} |",
+            row.family,
+            row.row,
+            row.peer,
+            row.version,
+            row.unit,
+            row.ours,
+            row.peer_value,
+            row.ratio(),
+            row.note
+        );
+    }
+    out
+}
+
+/// Writes the table to `RESULTS.md`, with the machine and the date.
+pub fn write(rows: &[Row]) -> io::Result<()> {
+    let mut text = String::from(
+        "# Side by side\n\nMedians of interleaved rounds; ratio = peer / ours, above 1: ours is \
+         better. Rows we lose stay.\nWritten by `cargo xtask peers`.\n\n",
+    );
+    let processors = std::thread::available_parallelism()?;
+    _ = writeln!(text, "- Machine: {processors} processors, {}", machine());
+    _ = writeln!(text, "- Compiler: {}", output("rustc", &["--version"]));
+    _ = writeln!(text, "- Date: {}\n", output("date", &["-u", "+%Y-%m-%d"]));
+    text.push_str(&table(rows));
+    text.push_str(NOTES);
+    fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md"), text)
+}
+
+/// Returns the model of the processor and the file system, as far as the system tells.
+fn machine() -> String {
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |it| it.trim_start_matches([' ', '\t', ':']));
+    let here = env!("CARGO_MANIFEST_DIR");
+    let system = output("stat", &["-f", "-c", "%T", here]);
+    format!("{model}, file system {system}, {}", output("uname", &["-s"]))
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or_else(
+        |_| "unknown".to_owned(),
+        |it| String::from_utf8_lossy(&it.stdout).trim().to_owned(),
+    )
+}
+
+const NOTES: &str = "
+- `wal`: a fresh log per round; the append, and the wait until it is durable. Defaults on both
+  sides, which preallocate: okaywal by setting a length, ours by writing zeros. `raw` is
+  `write_all_at` and `sync_data` on a file that was filled with zeros: the floor of the disk.
+";

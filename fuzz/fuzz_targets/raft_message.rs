@@ -1,0 +1,18 @@
+//! A message of Raft from any bytes: no panic, and what decodes is what its encoding decodes to.
+
+#![no_main]
+
+use bytes::{Bytes, BytesMut};
+use libfuzzer_sys::fuzz_target;
+use quorate_consensus::raft::Message;
+use quorate_core::Wire as _;
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(message) = Message::decode(&mut Bytes::copy_from_slice(input)) else { return };
+    let mut encoded = BytesMut::new();
+    message.encode(&mut encoded);
+    assert!(encoded.len() <= input.len());
+    let mut encoded = encoded.freeze();
+    assert_eq!(Message::decode(&mut encoded), Ok(message));
+    assert!(encoded.is_empty());
+});

@@ -1,0 +1,283 @@
+//! What a core asks for, one output after the other, and what comes back to it.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use quorate_core::{FetchId, NodeId, Output, Protocol, Storage, StorageError, WriteId};
+
+use super::site::Happening;
+use super::{Kind, World};
+use crate::decision::{Ratio, scale};
+use crate::mistake::Mistake;
+use crate::network::Fate;
+use crate::stream::Purpose;
+use crate::system::{DeliveryOf, MessageOf, QueryOf, RecordOf, System};
+use crate::trace::What;
+use crate::traps::{Trap, planted};
+
+/// Polls `future` once and returns what it is ready with: that of a storage in memory is.
+///
+/// # Panics
+///
+/// If it is not ready. In virtual time there is nothing to wait for.
+pub fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a storage in a world must answer at once"),
+    }
+}
+
+impl<S: System> World<S> {
+    /// Does all that `node` asks for, and checks the laws.
+    pub(super) fn settle(&mut self, node: usize) -> Result<(), String> {
+        self.drain(node)?;
+        self.set_timer(node);
+        self.system.check(&self.nodes, self.nodes.ids[node])
+    }
+
+    pub(super) fn arrive(
+        &mut self,
+        from: usize,
+        to: usize,
+        message: MessageOf<S::Core>,
+    ) -> Result<(), String> {
+        if !self.network.is_open(from, to) {
+            self.lose(from, to, "cut");
+            return Ok(());
+        }
+        let Some(live) = &mut self.nodes.slots[to] else {
+            self.lose(from, to, "it is down");
+            return Ok(());
+        };
+        self.stats.events += 1;
+        self.stats.delivered += 1;
+        live.now = self.sites[to].clock.local(self.now);
+        let sender = self.nodes.ids[from];
+        let id = live.id;
+        self.trace.push(self.now, Kind::Heard as u64, ((from as u64) << 12) ^ to as u64, || {
+            (Some(id), What::Heard { from: sender, message: message.clone() })
+        });
+        live.core.handle_message(live.now, sender, message);
+        self.settle(to)
+    }
+
+    /// Ends the sync of `node` that is under way.
+    pub(super) fn synced(&mut self, node: usize) -> Result<(), String> {
+        let (stream, epoch) = (self.sites[node].chance.sync, self.sites[node].epoch);
+        self.stats.events += 1;
+        if self.plan.sync_cut.is_hit(stream.number(Purpose::SyncCut)) && self.may_go_down() {
+            self.cut_sync(node, stream.number(Purpose::Disk));
+            return Ok(());
+        }
+        let Some(live) = &self.nodes.slots[node] else { return Ok(()) };
+        let write = match ready(live.storage.sync()) {
+            Ok(write) => write,
+            Err(StorageError::Full) => {
+                let at = self.now + FULL_RETRY_NANOS;
+                self.queue.push(at, Happening::Synced { node, epoch });
+                return Ok(());
+            }
+            Err(error) => {
+                self.fail(node, &error);
+                return Ok(());
+            }
+        };
+        self.stats.syncs += 1;
+        self.sites[node].sync.is_under_way = false;
+        if self.mistake != Mistake::Hasty {
+            // One report may cover many writes; now and then it comes in two.
+            let number = stream.number(Purpose::Next);
+            let reported = self.sites[node].sync.reported;
+            let count = write.0.saturating_sub(reported.0);
+            let first = WriteId(reported.0 + scale(number << 4, count));
+            if number >> 60 == 0 && reported < first {
+                self.report(node, first)?;
+            }
+            if self.is_current(node, epoch) {
+                self.report(node, write)?;
+            }
+        }
+        if self.is_current(node, epoch) {
+            self.start_sync(node);
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, node: usize, write: WriteId) -> Result<(), String> {
+        let site = &mut self.sites[node];
+        let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
+        live.now = site.clock.local(self.now);
+        site.sync.reported = write;
+        live.core.handle_persisted(live.now, write);
+        self.note(Kind::Persisted, node, || What::Persisted(write));
+        self.settle(node)
+    }
+
+    pub(super) fn fetched(
+        &mut self,
+        node: usize,
+        fetch: FetchId,
+        query: QueryOf<S::Core>,
+    ) -> Result<(), String> {
+        let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
+        self.stats.events += 1;
+        let answer = match ready(live.storage.fetch(query)) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.fail(node, &error);
+                return Ok(());
+            }
+        };
+        self.stats.fetches += 1;
+        live.now = self.sites[node].clock.local(self.now);
+        live.core.handle_fetched(live.now, fetch, answer);
+        self.note(Kind::Fetched, node, || What::Fetched(fetch));
+        self.settle(node)
+    }
+
+    /// Takes outputs until there are none, or the power fails.
+    fn drain(&mut self, node: usize) -> Result<(), String> {
+        let has_power_cuts = self.chaos.is_on
+            && self.plan.power_cut != Ratio::NEVER
+            && !planted(Trap::CrashBetweenEvents);
+        while let Some(live) = &mut self.nodes.slots[node] {
+            let Some(output) = live.core.poll_output() else { break };
+            if has_power_cuts
+                && self.sites[node].chance.power_cut.is_hit(self.plan.power_cut)
+                && self.may_go_down()
+            {
+                self.cut_power(node);
+                break;
+            }
+            self.note(Kind::Output, node, || What::Did(output.clone()));
+            match output {
+                Output::Send { to, message } => self.send(node, to, message),
+                Output::Persist { write, record } => self.append(node, write, record),
+                Output::Fetch { fetch, query } => self.fetch(node, fetch, query),
+                Output::Deliver(delivery) => self.deliver(node, delivery)?,
+                Output::Event(event) => {
+                    let live = self.nodes.slots[node].as_mut().expect("it is up");
+                    self.system.event(live, event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, to: NodeId, message: MessageOf<S::Core>) {
+        self.stats.sent += 1;
+        let Some(to) = self.nodes.index(to) else {
+            self.stats.lost += 1;
+            self.note(Kind::Lost, from, || What::Lost { to, why: "nobody has this id" });
+            return;
+        };
+        match self.network.send(self.now, from, to) {
+            Fate::Lost { why } => self.lose(from, to, why),
+            Fate::Arrives { at } => self.queue.push(at, Happening::Arrival { from, to, message }),
+            Fate::ArrivesAgain { at, again } => {
+                self.stats.repeated += 1;
+                let copy = message.clone();
+                self.queue.push(at, Happening::Arrival { from, to, message });
+                self.queue.push(again, Happening::Arrival { from, to, message: copy });
+            }
+        }
+    }
+
+    fn lose(&mut self, from: usize, to: usize, why: &'static str) {
+        self.stats.lost += 1;
+        let to = self.nodes.ids[to];
+        self.note(Kind::Lost, from, || What::Lost { to, why });
+    }
+
+    fn append(&mut self, node: usize, write: WriteId, record: RecordOf<S::Core>) {
+        let live = self.nodes.slots[node].as_mut().expect("it is up");
+        if let Err(error) = live.storage.append(write, record) {
+            return self.fail(node, &error);
+        }
+        let site = &mut self.sites[node];
+        site.sync.appended = write;
+        if self.mistake == Mistake::Hasty {
+            live.core.handle_persisted(live.now, write);
+        }
+        self.start_sync(node);
+    }
+
+    /// Starts a sync, unless one is under way or there is nothing to sync.
+    fn start_sync(&mut self, node: usize) {
+        let site = &mut self.sites[node];
+        let sync = &mut site.sync;
+        if sync.is_under_way || sync.appended <= sync.covered {
+            return;
+        }
+        (sync.is_under_way, sync.covered) = (true, sync.appended);
+        if !planted(Trap::SyncCoversLater) {
+            site.log.lock().begin_sync();
+        }
+        site.chance.sync.advance();
+        let delay = self.plan.sync_latency.draw(site.chance.sync.number(Purpose::Sync));
+        let at = self.now.saturating_add(delay);
+        self.queue.push(at, Happening::Synced { node, epoch: site.epoch });
+    }
+
+    fn fetch(&mut self, node: usize, fetch: FetchId, query: QueryOf<S::Core>) {
+        let site = &mut self.sites[node];
+        if self.mistake == Mistake::DropsFetches && site.chance.mistake.is_hit(ONE_IN_FOUR) {
+            return;
+        }
+        let delay = self.plan.fetch_latency.draw(site.chance.fetch.next());
+        let at = self.now.saturating_add(delay);
+        self.queue.push(at, Happening::Fetched { node, epoch: site.epoch, fetch, query });
+    }
+
+    fn deliver(&mut self, node: usize, delivery: DeliveryOf<S::Core>) -> Result<(), String> {
+        let live = self.nodes.slots[node].as_mut().expect("it is up");
+        let site = &mut self.sites[node];
+        self.stats.applied += 1;
+        if self.mistake != Mistake::ReordersDeliveries {
+            return self.system.deliver(live, delivery);
+        }
+        match site.held.take() {
+            None if site.chance.mistake.is_hit(ONE_IN_FOUR) => {
+                site.held = Some(delivery);
+                Ok(())
+            }
+            None => self.system.deliver(live, delivery),
+            Some(held) => {
+                self.system.deliver(live, delivery)?;
+                self.system.deliver(live, held)
+            }
+        }
+    }
+
+    /// Sees to it that `node` is woken at its deadline, or before.
+    ///
+    /// A deadline that moves back, as that of an election does with each heartbeat, leaves the
+    /// wake-up where it is: it comes early, and is set again.
+    #[inline]
+    pub(super) fn set_timer(&mut self, node: usize) {
+        let Some(live) = &self.nodes.slots[node] else { return };
+        let site = &mut self.sites[node];
+        let deadline = live.core.poll_timeout();
+        if deadline != site.timer.deadline {
+            site.timer.deadline = deadline;
+            site.timer.is_forgotten = deadline.is_some()
+                && self.mistake == Mistake::ForgetsDeadlines
+                && site.chance.mistake.is_hit(ONE_IN_FOUR);
+        }
+        let Some(deadline) = deadline else { return };
+        if site.timer.is_forgotten {
+            return;
+        }
+        let at = site.clock.at(deadline).max(self.now);
+        if site.timer.at <= at {
+            return;
+        }
+        (site.timer.at, site.timer.number) = (at, site.timer.number.wrapping_add(1));
+        self.queue.push(at, Happening::Timer { node, number: site.timer.number });
+    }
+}
+
+const ONE_IN_FOUR: Ratio = Ratio::percent(25);
+
+/// How long a driver waits before it tries a full disk again.
+const FULL_RETRY_NANOS: u64 = 10_000_000;

@@ -1,0 +1,124 @@
+//! What can be chosen when a log is opened.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::index::Index;
+
+/// Limits and choices. The defaults suit a consensus log on a local disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// A segment that would grow beyond is sealed, and the next one begun. Small ones are freed
+    /// sooner, and cost three syncs each. 1 KiB to 2 GiB; default 64 MiB.
+    pub segment_bytes: u32,
+    /// Longest record. Default 16 MiB.
+    pub record_bytes_max: u32,
+    /// Longest batch, frames included. One that is longer than a segment makes a longer segment. At
+    /// most 1 GiB; default 64 MiB.
+    pub batch_bytes_max: u32,
+    /// Longest state. Default 64 KiB.
+    pub state_bytes_max: u32,
+    /// Bytes that may wait for the disk, frames included. Must hold a batch; default 64 MiB.
+    pub backlog_bytes_max: usize,
+    /// Where the room for frames comes from. Default [`Preallocate::ZeroAhead`] by 1 MiB.
+    pub preallocate: Preallocate,
+    /// What to do about a torn tail. Default [`Recovery::CutTail`].
+    pub recovery: Recovery,
+    /// Whether opening reads all of the sealed segments, so that no damage is served or built upon.
+    /// `false` reads their headers and footers only: opening costs the same however long the log
+    /// is, and a damaged record is found when it is read. Default `true`.
+    pub verify_sealed: bool,
+    /// Refuses a log that ends before this index: what the caller knows to have been acknowledged.
+    /// Default `None`.
+    pub expect_at_least: Option<Index>,
+    /// The state of a log that does not exist yet. Default empty.
+    pub initial_state: Bytes,
+    /// The id of a log that does not exist yet. `None` draws it from the system; a fixed one makes
+    /// equal runs write equal bytes. Default `None`.
+    pub seed: Option<u64>,
+}
+
+/// What to do about a torn tail: a group of records whose write a crash cut short, none of which
+/// was acknowledged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// Refuse to open.
+    Strict,
+    /// Cut it off, keep its bytes in a `.cut` file, and go on.
+    #[default]
+    CutTail,
+}
+
+/// Where the room for frames comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Preallocate {
+    /// Each write extends the file. Each sync then writes the file's metadata too.
+    None,
+    /// Writes `step` bytes of zeros ahead, with the same sync, so that the syncs that follow move
+    /// data alone. Costs each byte of the log to be written twice. At least 4 KiB.
+    ZeroAhead {
+        /// How many bytes at once.
+        step: u32,
+    },
+}
+
+/// What contradicts itself.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number is not between its limits.
+    #[error("{field} is {found}, expected {min} to {max}")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+        /// The least that is possible.
+        min: u64,
+        /// The most that is possible.
+        max: u64,
+    },
+}
+
+impl Config {
+    /// Checks each field.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let check = |field, found: u64, min, max| {
+            let is_inside = (min..=max).contains(&found);
+            if is_inside { Ok(()) } else { Err(ConfigError::OutOfRange { field, found, min, max }) }
+        };
+        let batch_bytes_max = u64::from(self.batch_bytes_max);
+        check("segment_bytes", self.segment_bytes.into(), 1 << 10, 2 << 30)?;
+        check("batch_bytes_max", batch_bytes_max, 1 << 10, 1 << 30)?;
+        check("record_bytes_max", self.record_bytes_max.into(), 0, 1 << 30)?;
+        check("state_bytes_max", self.state_bytes_max.into(), 0, 16 << 20)?;
+        check("backlog_bytes_max", self.backlog_bytes_max as u64, batch_bytes_max, u64::MAX)?;
+        let state_bytes = self.initial_state.len() as u64;
+        check("initial_state", state_bytes, 0, self.state_bytes_max.into())?;
+        if let Preallocate::ZeroAhead { step } = self.preallocate {
+            check("step", step.into(), 4 << 10, 1 << 30)?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            record_bytes_max: 16 << 20,
+            batch_bytes_max: 64 << 20,
+            state_bytes_max: 64 << 10,
+            backlog_bytes_max: 64 << 20,
+            preallocate: Preallocate::ZeroAhead { step: 1 << 20 },
+            recovery: Recovery::default(),
+            verify_sealed: true,
+            expect_at_least: None,
+            initial_state: Bytes::new(),
+            seed: None,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+mod ack;
+mod batch;
+mod config;
+mod content;
+mod disk;
+mod error;
+mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+mod index;
+mod log;
+mod reader;
+mod record_store;
+mod recover;
+mod segment;
+mod traps;
+
+pub use ack::Ack;
+pub use batch::Batch;
+pub use config::{Config, ConfigError, Preallocate, Recovery};
+pub use disk::{Directory, DirectoryFile, DirectoryLock, Memory, MemoryFile, MemoryLock};
+pub use error::{Damage, OpenError, ReadError, Why, WriteError};
+pub use index::Index;
+pub use log::{IoThread, Stats, Wal};
+pub use quorate_core::{self, Instant, NodeId, Protocol};
+pub use reader::Records;
+pub use record_store::RecordStore;
+pub use recover::{Cut, Recovered};
+
+// The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names
+// this crate as a user would.
+#[cfg(test)]
+extern crate self as quorate_wal;

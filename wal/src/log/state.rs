@@ -1,0 +1,327 @@
+//! What an open log holds in memory: what is durable, and what waits for the disk.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Bytes, BytesMut};
+use quorate_core::Disk;
+
+use crate::ack::Group;
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::error::WriteError;
+use crate::format;
+use crate::format::frame::{self, Kind};
+use crate::format::header::HEADER_BYTES;
+use crate::index::Index;
+use crate::log::Stats;
+use crate::segment::Segments;
+
+/// Everything behind the lock of a log.
+///
+/// # Invariants
+///
+/// A group that is not settled is in flight or in `queue`. With `poison`, or once closed, the queue
+/// is empty.
+pub(crate) struct State<D: Disk> {
+    pub(crate) lock: Option<D::Lock>,
+    pub(crate) segments: Segments<D::File>,
+    pub(crate) tip: Tip,
+    /// Oldest first. Each is one write and one sync.
+    pub(crate) queue: VecDeque<Chunk>,
+    pub(crate) in_flight: Option<Arc<Group>>,
+    /// Bytes of frames in the queue and in flight.
+    pub(crate) backlog_bytes: usize,
+    pub(crate) poison: Option<WriteError>,
+    pub(crate) is_closed: bool,
+    /// Groups that failed for want of room, and of which not all may have heard.
+    pub(crate) dropped: Vec<Arc<Group>>,
+    /// How often groups were dropped for want of room.
+    pub(crate) drops: u64,
+    /// The last drop of which nobody can hear by an `Ack` any more.
+    unheard_drop: u64,
+    pub(crate) io_threads: usize,
+    /// Batches of the last group.
+    pub(crate) last_batches: u64,
+    pub(crate) stats: Stats,
+    /// A buffer to use again.
+    pub(crate) spare: BytesMut,
+}
+
+/// Frames for one segment.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) sequence: u64,
+    pub(crate) salt: u32,
+    pub(crate) frames: BytesMut,
+    pub(crate) group: Arc<Group>,
+    /// Lowest index that changes hands here.
+    floor: u64,
+    pub(crate) records: u64,
+    pub(crate) batches: u64,
+}
+
+/// The log as it will be once all that waits is durable.
+#[derive(Debug)]
+pub(crate) struct Tip {
+    sequence: u64,
+    salt: u32,
+    /// Where the next frame goes.
+    offset: u64,
+    /// Frames begin here in the segment.
+    header_end: u64,
+    /// The segment takes no more frames.
+    is_sealed: bool,
+    pub(crate) next_index: u64,
+    pub(crate) first_index: u64,
+    pub(crate) state: Bytes,
+    /// Records that are not durable yet, without a gap, to `next_index`.
+    tail: VecDeque<Bytes>,
+    tail_first: u64,
+}
+
+impl Tip {
+    /// Returns the log as it is, with nothing waiting.
+    pub(crate) fn durable<F>(segments: &Segments<F>) -> Self {
+        let (active, content) = (&segments.active, &segments.active.content);
+        Self {
+            sequence: active.header.sequence,
+            salt: active.salt,
+            offset: content.end,
+            header_end: active.header.end(),
+            is_sealed: active.sealed.is_some(),
+            next_index: content.next_index,
+            first_index: content.first_index,
+            state: content.state.clone(),
+            tail: VecDeque::new(),
+            tail_first: content.next_index,
+        }
+    }
+
+    /// Returns the record `index`, if it is one of those that wait.
+    pub(crate) fn waiting(&self, index: u64) -> Option<&Bytes> {
+        let at = usize::try_from(index.checked_sub(self.tail_first)?).ok()?;
+        self.tail.get(at)
+    }
+
+    /// Returns from where on records wait, or would.
+    pub(crate) const fn waiting_from(&self) -> u64 {
+        self.tail_first
+    }
+
+    /// Forgets the records below `floor`: they are durable.
+    fn trim(&mut self, floor: u64) {
+        while self.tail_first < floor && self.tail.pop_front().is_some() {
+            self.tail_first += 1;
+        }
+    }
+
+    fn truncate_suffix(&mut self, from: u64) {
+        let kept = from.saturating_sub(self.tail_first);
+        self.tail.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        self.tail_first = self.tail_first.min(from);
+        self.next_index = from;
+    }
+
+    fn truncate_prefix(&mut self, to: u64) {
+        self.first_index = self.first_index.max(to);
+        if self.next_index < to {
+            self.next_index = to;
+            self.tail.clear();
+            self.tail_first = to;
+        }
+    }
+
+    fn append(&mut self, record: Bytes) {
+        self.tail.push_back(record);
+        self.next_index += 1;
+    }
+}
+
+impl<D: Disk> State<D> {
+    pub(crate) fn new(lock: D::Lock, segments: Segments<D::File>) -> Self {
+        Self {
+            lock: Some(lock),
+            tip: Tip::durable(&segments),
+            segments,
+            queue: VecDeque::new(),
+            in_flight: None,
+            backlog_bytes: 0,
+            poison: None,
+            is_closed: false,
+            dropped: Vec::new(),
+            drops: 0,
+            unheard_drop: 0,
+            io_threads: 0,
+            last_batches: 0,
+            stats: Stats::default(),
+            spare: BytesMut::new(),
+        }
+    }
+
+    /// Returns why no change is taken, if so.
+    pub(crate) fn check_open(&self) -> Result<(), WriteError> {
+        match &self.poison {
+            Some(poison) => Err(poison.clone()),
+            None if self.is_closed => Err(WriteError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of dropped groups of which all have heard, or nobody can hear any more.
+    pub(crate) fn forget_heard(&mut self) {
+        let unheard_drop = &mut self.unheard_drop;
+        self.dropped.retain(|group| {
+            let is_last = Arc::strong_count(group) == 1;
+            if is_last && group.has_unheard() {
+                let number = group.drop_number.load(Ordering::Relaxed);
+                *unheard_drop = number.max(*unheard_drop);
+            }
+            !is_last && group.has_unheard()
+        });
+    }
+
+    /// Returns whether a drop after the drop `told` took something that nobody heard of.
+    pub(crate) fn was_dropped_unheard(&self, told: u64) -> bool {
+        let is_later = |group: &Arc<Group>| told < group.drop_number.load(Ordering::Relaxed);
+        told < self.unheard_drop
+            || self.dropped.iter().any(|group| is_later(group) && group.has_unheard())
+    }
+
+    /// Encodes `batch` behind all that waits. Returns its group and the indexes of its records.
+    pub(crate) fn stage(
+        &mut self,
+        config: &Config,
+        batch: Batch,
+    ) -> Result<(Option<Arc<Group>>, Range<Index>), WriteError> {
+        self.check_open()?;
+        let bytes = batch.frame_bytes(config)?;
+        self.check_range(&batch)?;
+        if bytes == 0 {
+            let next_index = Index(self.tip.next_index);
+            return Ok((None, next_index..next_index));
+        }
+        if config.backlog_bytes_max < self.backlog_bytes + bytes {
+            return Err(WriteError::Backlog { bytes: self.backlog_bytes });
+        }
+        self.backlog_bytes += bytes;
+        self.make_room(config, bytes);
+        let (tip, chunk) = (&mut self.tip, self.queue.back_mut().expect("room was made in it"));
+        let first = chunk.put(tip, batch);
+        tip.offset += bytes as u64;
+        Ok((Some(Arc::clone(&chunk.group)), first..Index(tip.next_index)))
+    }
+
+    fn check_range(&self, batch: &Batch) -> Result<(), WriteError> {
+        let (mut first, mut last) = (Index(self.tip.first_index), Index(self.tip.next_index));
+        if let Some(from) = batch.truncate_suffix {
+            if !(first..=last).contains(&from) {
+                return Err(WriteError::OutOfRange { index: from, first, last });
+            }
+            last = from;
+        }
+        if let Some(to) = batch.truncate_prefix {
+            let max = Index(Index::MAX.0 / 2);
+            if !(first..=max).contains(&to) {
+                return Err(WriteError::OutOfRange { index: to, first, last: max });
+            }
+            first = to;
+        }
+        debug_assert!(first <= last || batch.truncate_prefix.is_some());
+        Ok(())
+    }
+
+    /// Makes sure that the last chunk of the queue is one for `bytes` more.
+    fn make_room(&mut self, config: &Config, bytes: usize) {
+        let tip = &mut self.tip;
+        let is_begun = tip.header_end < tip.offset;
+        let is_over = u64::from(config.segment_bytes) < tip.offset + bytes as u64;
+        if tip.is_sealed || (is_begun && is_over) {
+            tip.sequence += 1;
+            tip.salt = format::salt(self.segments.active.header.log_id, tip.sequence);
+            tip.header_end = (HEADER_BYTES + format::padded(tip.state.len())) as u64;
+            tip.offset = tip.header_end;
+            tip.is_sealed = false;
+        }
+        if self.queue.back().is_none_or(|chunk| chunk.sequence != tip.sequence) {
+            let (sequence, salt, floor) = (tip.sequence, tip.salt, tip.next_index);
+            let (frames, group) = (std::mem::take(&mut self.spare), Arc::default());
+            let chunk = Chunk { sequence, salt, frames, group, floor, records: 0, batches: 0 };
+            self.queue.push_back(chunk);
+        }
+    }
+
+    /// Puts a Mark at the end, if anything stands there that no promise covers.
+    pub(crate) fn stage_mark(&mut self) -> Option<Arc<Group>> {
+        let content = &self.segments.active.content;
+        let is_needless = content.is_marked || content.end == self.tip.header_end;
+        if self.tip.is_sealed || is_needless || !self.queue.is_empty() {
+            return None;
+        }
+        let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);
+        let group: Arc<Group> = Arc::default();
+        let mut frames = BytesMut::new();
+        frame::put(&mut frames, Kind::Mark, floor, &[], salt);
+        frame::end_batch(&mut frames, 0);
+        self.backlog_bytes += frames.len();
+        let chunk = Chunk {
+            sequence,
+            salt,
+            frames,
+            group: Arc::clone(&group),
+            floor,
+            records: 0,
+            batches: 0,
+        };
+        self.queue.push_back(chunk);
+        Some(group)
+    }
+
+    /// Forgets copies of records that are durable now.
+    pub(crate) fn trim_tail(&mut self) {
+        let floors = self.queue.iter().map(|chunk| chunk.floor);
+        let floor = floors.min().unwrap_or(self.tip.next_index);
+        self.tip.trim(floor);
+    }
+
+    /// Returns the group of what was appended last, if it is not settled.
+    pub(crate) fn last_group(&self) -> Option<Arc<Group>> {
+        self.queue.back().map(|chunk| &chunk.group).or(self.in_flight.as_ref()).cloned()
+    }
+}
+
+impl Chunk {
+    /// Encodes `batch` and applies it to `tip`. Returns the index of its first record.
+    fn put(&mut self, tip: &mut Tip, batch: Batch) -> Index {
+        let (out, salt) = (&mut self.frames, self.salt);
+        let mut last_at = out.len();
+        let mut put = |kind, index, payload: &[u8]| {
+            last_at = out.len();
+            frame::put(out, kind, index, payload, salt);
+        };
+        if let Some(Index(from)) = batch.truncate_suffix {
+            put(Kind::TruncateSuffix, tip.next_index, &from.to_le_bytes());
+            self.floor = self.floor.min(from);
+            tip.truncate_suffix(from);
+        }
+        if let Some(Index(to)) = batch.truncate_prefix {
+            put(Kind::TruncatePrefix, tip.next_index, &to.to_le_bytes());
+            tip.truncate_prefix(to);
+        }
+        if let Some(state) = batch.state {
+            put(Kind::State, tip.next_index, &state);
+            tip.state = state;
+        }
+        let first = Index(tip.next_index);
+        self.records += batch.records.len() as u64;
+        self.batches += 1;
+        for record in batch.records {
+            put(Kind::Data, tip.next_index, &record);
+            tip.append(record);
+        }
+        frame::end_batch(out, last_at);
+        first
+    }
+}

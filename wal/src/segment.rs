@@ -1,0 +1,238 @@
+//! A segment as an open log holds it, and how one comes into being.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use quorate_core::{Disk, File};
+
+use crate::content::Content;
+use crate::format::frame::Frame;
+use crate::format::header::Header;
+use crate::format::segment_name;
+use crate::index::{Place, Runs};
+use crate::traps::{Trap, planted};
+
+/// A segment that another follows. It never changes.
+#[derive(Debug)]
+pub(crate) struct Segment<F> {
+    pub(crate) sequence: u64,
+    pub(crate) salt: u32,
+    /// `next_index` as the segment began.
+    pub(crate) start_index: u64,
+    /// No record of this or an earlier segment is at or above.
+    pub(crate) end_index: u64,
+    pub(crate) runs: Runs,
+    /// Opened by the first read.
+    pub(crate) file: Option<Arc<F>>,
+}
+
+/// The last segment.
+#[derive(Debug)]
+pub(crate) struct Active<F> {
+    pub(crate) header: Header,
+    pub(crate) salt: u32,
+    pub(crate) file: Arc<F>,
+    /// Length of the file. What lies behind the content is zeros.
+    pub(crate) file_bytes: u64,
+    /// What is durable.
+    pub(crate) content: Content,
+    /// The `payload_crc` of the Seal, if that is written, and the next segment is not yet there.
+    pub(crate) sealed: Option<u32>,
+}
+
+/// All segments of a log, and where the durable records are.
+#[derive(Debug)]
+pub(crate) struct Segments<F> {
+    /// Oldest first; sequences have no gap, and go on with `active`.
+    pub(crate) sealed: Vec<Segment<F>>,
+    pub(crate) active: Active<F>,
+    /// Sealed segments whose files are open, longest first. Some may be gone.
+    opened: VecDeque<u64>,
+}
+
+/// Where a record is to be looked for.
+#[derive(Debug)]
+pub(crate) struct Found<F> {
+    pub(crate) sequence: u64,
+    pub(crate) salt: u32,
+    pub(crate) place: Place,
+    /// `None`: to be opened.
+    pub(crate) file: Option<Arc<F>>,
+}
+
+impl<F> Active<F> {
+    pub(crate) fn new(header: Header, file: Arc<F>) -> Self {
+        let (salt, file_bytes) = (header.salt(), header.end());
+        let content = Content::new(&header);
+        Self { header, salt, file, file_bytes, content, sealed: None }
+    }
+
+    fn into_sealed(self) -> Segment<F> {
+        Segment {
+            sequence: self.header.sequence,
+            salt: self.salt,
+            start_index: self.header.next_index,
+            end_index: self.content.next_index,
+            runs: self.content.runs,
+            file: Some(self.file),
+        }
+    }
+
+    /// Returns the header of the segment to follow, once this one is sealed with `previous_crc`.
+    pub(crate) fn next_header(&self, previous_crc: u32) -> Header {
+        Header {
+            log_id: self.header.log_id,
+            sequence: self.header.sequence + 1,
+            next_index: self.content.next_index,
+            first_index: self.content.first_index,
+            previous_crc,
+            state: self.content.state.clone(),
+        }
+    }
+}
+
+impl<F> Segments<F> {
+    pub(crate) const fn new(sealed: Vec<Segment<F>>, active: Active<F>) -> Self {
+        Self { sealed, active, opened: VecDeque::new() }
+    }
+
+    /// Goes on with `next` behind the active segment, which is sealed.
+    pub(crate) fn roll(&mut self, next: Active<F>) {
+        let sealed = std::mem::replace(&mut self.active, next).into_sealed();
+        let sequence = sealed.sequence;
+        self.sealed.push(sealed);
+        self.close_others(sequence);
+    }
+
+    /// Applies frames that are durable at the end of the active segment.
+    ///
+    /// # Panics
+    ///
+    /// If they do not belong there: this crate made them.
+    pub(crate) fn apply(&mut self, frames: &[u8]) {
+        let content = &mut self.active.content;
+        let suffix_before = content.lowest_suffix;
+        let mut at = 0;
+        while at < frames.len() {
+            let frame = Frame::trust(frames, at);
+            content.apply(&frame).expect("frames are planned as they are applied");
+            at += frame.head.frame_bytes();
+        }
+        let from = content.lowest_suffix;
+        if from < suffix_before {
+            self.cut_sealed(from);
+        }
+    }
+
+    /// Forgets the records from `from` on in the sealed segments.
+    pub(crate) fn cut_sealed(&mut self, from: u64) {
+        for segment in self.sealed.iter_mut().rev().take_while(|it| from < it.end_index) {
+            segment.runs.cut(from);
+            segment.end_index = from;
+        }
+    }
+
+    /// Returns where to look for `index`. O(log segments).
+    pub(crate) fn find(&self, index: u64) -> Option<Found<F>> {
+        if let Some(place) = self.active.content.runs.find(index) {
+            let (sequence, salt) = (self.active.header.sequence, self.active.salt);
+            let file = Some(Arc::clone(&self.active.file));
+            return Some(Found { sequence, salt, place, file });
+        }
+        let at = self.sealed.partition_point(|it| it.end_index <= index);
+        let segment = self.sealed.get(at)?;
+        let place = segment.runs.find(index)?;
+        let (sequence, salt, file) = (segment.sequence, segment.salt, segment.file.clone());
+        Some(Found { sequence, salt, place, file })
+    }
+
+    /// Keeps the file of a sealed segment open.
+    pub(crate) fn keep_open(&mut self, sequence: u64, file: &Arc<F>) {
+        if let Some(segment) = self.sealed_mut(sequence)
+            && segment.file.is_none()
+        {
+            segment.file = Some(Arc::clone(file));
+            self.close_others(sequence);
+        }
+    }
+
+    /// Takes note that `sequence` is open, and closes the one that is open longest.
+    fn close_others(&mut self, sequence: u64) {
+        self.opened.push_back(sequence);
+        if OPEN_MAX < self.opened.len()
+            && let Some(longest) = self.opened.pop_front()
+            && let Some(segment) = self.sealed_mut(longest)
+        {
+            segment.file = None;
+        }
+    }
+
+    fn sealed_mut(&mut self, sequence: u64) -> Option<&mut Segment<F>> {
+        let at = self.sealed.binary_search_by_key(&sequence, |it| it.sequence).ok()?;
+        self.sealed.get_mut(at)
+    }
+
+    /// Takes out the oldest segment, if no record from `first_index` on needs it.
+    pub(crate) fn take_dead(&mut self, first_index: u64) -> Option<Segment<F>> {
+        let second = self.sealed.get(1).map_or(self.active.header.next_index, |it| it.start_index);
+        let is_dead = !self.sealed.is_empty() && second <= first_index;
+        is_dead.then(|| self.sealed.remove(0))
+    }
+
+    /// Returns whether each record from `first_index` to `next_index` can be found.
+    pub(crate) fn is_complete(&self) -> bool {
+        let content = &self.active.content;
+        let sealed = self.sealed.iter().flat_map(|it| &it.runs.runs);
+        let mut next = content.first_index;
+        for run in sealed.chain(&content.runs.runs) {
+            if next < run.first && content.first_index < run.end() {
+                return false;
+            }
+            next = next.max(run.end());
+        }
+        next == content.next_index
+    }
+}
+
+/// How many sealed segments stay open for readers.
+const OPEN_MAX: usize = 64;
+
+/// Makes the segment of `header`, durably. Until that is done, it has another name.
+pub(crate) fn create<D: Disk>(disk: &D, header: &Header) -> io::Result<D::File> {
+    create_from(disk, header.sequence, &header.encode())
+}
+
+/// Makes the segment `sequence`, or replaces it, durably and at once.
+pub(crate) fn create_from<D: Disk>(disk: &D, sequence: u64, bytes: &[u8]) -> io::Result<D::File> {
+    let name = segment_name(sequence);
+    let temporary = format!("{name}.tmp");
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create_new(&temporary)?;
+    if let Err(error) = file.write_all_at(0, bytes).and_then(|()| file.sync_data()) {
+        // Its room is needed.
+        _ = disk.remove(&temporary);
+        return Err(error);
+    }
+    disk.rename(&temporary, &name)?;
+    if !planted(Trap::RollWithoutSyncDir) {
+        // It has its name, or not: this is no state to go on from, and no lack of room.
+        disk.sync_dir().map_err(io::Error::other)?;
+    }
+    Ok(file)
+}
+
+/// Reads from `offset` until `out` is full or the file ends, and returns how many bytes.
+pub(crate) fn read_full<F: File>(file: &F, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < out.len() {
+        match file.read_at(offset + filled as u64, &mut out[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,99 @@
+//! Published vectors, and bytes that are frozen.
+
+use bytes::Bytes;
+use quorate_core::SplitMix64;
+use quorate_wal::{Config, Index, Memory, Preallocate, Wal};
+
+/// Source: the `RevEng` CRC catalogue, "CRC-32/ISO-HDLC", for the check value; the others are what
+/// `zlib` computes.
+#[test]
+fn crc_32_iso_hdlc() {
+    let counting: Vec<u8> = (0..32).collect();
+    for (bytes, expect) in [
+        (&b""[..], 0),
+        (b"abc", 0x3524_41c2),
+        (b"123456789", 0xcbf4_3926),
+        (&[0; 32], 0x190a_55ad),
+        (&counting, 0x9126_7e8a),
+        (&[0; 4_096], 0xc71c_0011),
+    ] {
+        assert_eq!(crc32fast::hash(bytes), expect, "{} bytes", bytes.len());
+    }
+    for (bytes, expect) in [(&b""[..], 0x7b1d_cdaf), (b"123456789", 0x76a6_26f1)] {
+        let mut hasher = crc32fast::Hasher::new_with_initial(0x7b1d_cdaf);
+        hasher.update(bytes);
+        assert_eq!(hasher.finalize(), expect);
+    }
+}
+
+/// Salts are made of it.
+#[test]
+fn split_mix_64_first_outputs() {
+    assert_eq!(SplitMix64::new(0).next_u64(), 0xe220_a839_7b1d_cdaf);
+    assert_eq!(SplitMix64::new(1).next_u64(), 0x910a_2dec_8902_5cc1);
+}
+
+/// Released bytes: a change here is a new version of the format.
+#[test]
+fn a_closed_log_as_bytes() {
+    let disk = Memory::new();
+    let wal = golden(&disk);
+    wal.close().expect("memory has room");
+    check(&disk, FIRST, &[HEADER, HELLO, EMPTY, MARK]);
+}
+
+#[test]
+fn a_sealed_segment_as_bytes() {
+    let disk = Memory::new();
+    let wal = golden(&disk);
+    let ack = wal.append(vec![7; 1_000]).expect("within limits");
+    ack.wait().expect("memory has room");
+    check(&disk, FIRST, &[HEADER, HELLO, EMPTY, SEAL, TRAILER]);
+
+    let second = disk.content("00000000000000000002.wal").expect("the log rolled");
+    assert_eq!(hex(&second[24..40]), "02000000000000000300000000000000");
+    assert_eq!(hex(&second[48..56]), "ed8f01db02abe23b", "salt, and the Seal before");
+    assert_eq!(hex(&second[64..72]), "766f746500000000", "the state is carried over");
+}
+
+/// Log 1, state `vote`, one batch: `hello` and an empty record.
+fn golden(disk: &Memory) -> Wal<Memory> {
+    let mut config = Config::default();
+    config.seed = Some(1);
+    config.segment_bytes = 1_024;
+    config.preallocate = Preallocate::None;
+    config.initial_state = Bytes::from_static(b"vote");
+    let (wal, recovered) = Wal::open_on(disk.clone(), config).expect("the disk is empty");
+    assert_eq!(recovered.range, Index(1)..Index(1));
+    wal.append_batch(["hello", ""]).and_then(|ack| ack.wait()).expect("memory has room");
+    wal
+}
+
+fn check(disk: &Memory, name: &str, expect: &[&str]) {
+    let found = hex(&disk.content(name).expect("the segment is there"));
+    let expect = expect.concat().replace(' ', "");
+    assert_eq!(found, expect, "{name}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const FIRST: &str = "00000000000000000001.wal";
+
+const HEADER: &str = "\
+    51525457414c0d0a 0100000004000000 0100000000000000 0100000000000000 0100000000000000 \
+    0100000000000000 afcd1d7b00000000 8c4dd4ee0b6cb032 766f746500000000";
+
+const HELLO: &str = "4daa804d05000000 1001000000000000 4800000004087598 68656c6c6f000000";
+
+const EMPTY: &str = "7819364000000000 1102000000000000 48000000afcd1d7b";
+
+const MARK: &str = "e868f07e00000000 5103000000000000 80000000afcd1d7b";
+
+const SEAL: &str = "\
+    ecac5ee244000000 6103000000000000 8000000002abe23b 0300000000000000 0100000000000000 \
+    0000000000000000 ffffffffffffffff 0100000008000000 2174f64f00000000 0100000000000000 \
+    0200000001000000 0900000000000000";
+
+const TRAILER: &str = "8000000000000000 02abe23b81b68c79";

@@ -1,0 +1,385 @@
+//! A log on a disk that is torn, cut off, full and rotten, beside a model of what it must hold.
+//!
+//! The model keeps what the log looked like after each change since the last acknowledgement. A
+//! crash may leave any of these, and nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+
+use bytes::Bytes;
+use quorate_core::{Disk as _, SplitMix64};
+use quorate_sim::{Disk, Op};
+use quorate_wal::{Batch, Config, Index, OpenError, Preallocate, Wal, WriteError};
+
+/// Plays one run. Returns its story, or the law that was broken and the story so far.
+pub(crate) fn run(seed: u64) -> Result<String, String> {
+    let mut world = World::new(seed);
+    match world.play() {
+        Ok(()) => Ok(world.trace),
+        Err(law) => Err(format!("{law}\n{}", world.trace)),
+    }
+}
+
+/// What a log holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct View {
+    first: u64,
+    next: u64,
+    state: Bytes,
+    records: BTreeMap<u64, Bytes>,
+}
+
+struct World {
+    random: SplitMix64,
+    disk: Disk,
+    config: Config,
+    wal: Option<Wal<Disk>>,
+    /// What the log held after each change, from the last that was acknowledged on.
+    views: Vec<View>,
+    /// What the log held before and after each change of the last group that was synced, if that
+    /// is known. A flipped bit may take changes of this group away, but nothing before it.
+    group: Option<Vec<View>>,
+    trace: String,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = SplitMix64::new(seed);
+        let mut config = Config::default();
+        let step = 4_096;
+        config.seed = Some(seed);
+        config.segment_bytes = 1_024 << random.below(4);
+        config.verify_sealed = random.below(2) == 0;
+        config.preallocate = match random.below(2) {
+            0 => Preallocate::None,
+            _ => Preallocate::ZeroAhead { step },
+        };
+        let empty = View { first: 1, next: 1, ..View::default() };
+        let trace = format!("segments of {} bytes\n", config.segment_bytes);
+        let (views, group) = (vec![empty], None);
+        Self { random, disk: Disk::new(), config, wal: None, views, group, trace }
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        self.open()?;
+        for _ in 0..STEPS {
+            match self.random.below(21) {
+                0..8 => self.change()?,
+                8..12 => self.sync()?,
+                12 => self.truncate_prefix()?,
+                13 => self.fill_up()?,
+                14 => self.fail_a_sync()?,
+                15 => self.cut_power()?,
+                16 => self.close()?,
+                17 => self.rot()?,
+                18 => self.tear()?,
+                _ => self.crash()?,
+            }
+            if let Some(wal) = &self.wal {
+                self.expect(&view(wal)?, "the log differs from the model")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, line: impl AsRef<str>) {
+        _ = writeln!(self.trace, "{}", line.as_ref());
+    }
+
+    fn wal(&self) -> &Wal<Disk> {
+        self.wal.as_ref().expect("it is open between two steps")
+    }
+
+    fn last(&self) -> &View {
+        self.views.last().expect("there is always one")
+    }
+
+    fn expect(&self, found: &View, law: &str) -> Result<(), String> {
+        if found == self.last() { Ok(()) } else { Err(differ(law, found, self.last())) }
+    }
+
+    /// Opens the log after whatever happened, perhaps with a power cut in the middle of it.
+    fn open(&mut self) -> Result<(), String> {
+        self.wal = None;
+        if self.random.below(4) == 0 {
+            let changes = self.random.below(8);
+            self.disk.cut_power_after(changes);
+            self.say(format!("opens, with a power cut after {changes} changes"));
+            drop(Wal::open_on(self.disk.clone(), self.config.clone()));
+            self.disk.fail_no_more();
+            self.disk.crash(self.random.next_u64());
+        }
+        let opened = Wal::open_on(self.disk.clone(), self.config.clone());
+        let (wal, recovered) =
+            opened.map_err(|error| format!("a crash closed the log: {error:?}"))?;
+        let found = view(&wal)?;
+        self.say(format!("opens: {recovered:?}"));
+        let Some(at) = self.views.iter().position(|it| *it == found) else {
+            let law = "what was acknowledged is lost or changed";
+            return Err(differ(law, &found, &self.views[0]));
+        };
+        // What is served is as good as acknowledged.
+        self.views = vec![self.views.swap_remove(at)];
+        self.group = None;
+        self.wal = Some(wal);
+        Ok(())
+    }
+
+    fn crash(&mut self) -> Result<(), String> {
+        self.say("crash");
+        self.wal = None;
+        self.disk.fail_no_more();
+        self.disk.clear_capacity();
+        self.disk.crash(self.random.next_u64());
+        self.open()
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        self.say("close");
+        let wal = self.wal.take().expect("it is open between two steps");
+        wal.close().map_err(|error| format!("close on a sound disk: {error:?}"))?;
+        self.acknowledge();
+        self.disk.crash_losing_unsynced();
+        self.open()
+    }
+
+    /// Makes a batch of a few changes, and does not wait for it.
+    fn change(&mut self) -> Result<(), String> {
+        let mut next = self.last().clone();
+        let mut batch = Batch::new();
+        if self.random.below(6) == 0 {
+            let from = next.first + self.random.below(next.next - next.first + 1);
+            batch = batch.truncate_suffix(Index(from));
+            next.records.split_off(&from);
+            next.next = from;
+        }
+        if self.random.below(10) == 0 {
+            next.state = self.random.next_u64().to_string().into();
+            batch = batch.set_state(next.state.clone());
+        }
+        for _ in 0..self.random.below(4) {
+            let record = self.record();
+            batch = batch.append(record.clone());
+            next.records.insert(next.next, record);
+            next.next += 1;
+        }
+        self.say(format!("batch, then {}..{}", next.first, next.next));
+        let is_empty = batch == Batch::new();
+        let written = self.wal().write(batch);
+        drop(written.map_err(|error| format!("a batch on a sound log: {error:?}"))?);
+        if !is_empty {
+            self.views.push(next);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> Bytes {
+        let record_bytes =
+            [0, 8, 8, 8, 40, 300][usize::try_from(self.random.below(6)).unwrap_or(0)];
+        self.record_of(record_bytes)
+    }
+
+    fn record_of(&mut self, record_bytes: usize) -> Bytes {
+        let word = self.random.next_u64().to_le_bytes();
+        word.iter().copied().cycle().take(record_bytes).collect::<Vec<u8>>().into()
+    }
+
+    /// Waits for everything, on a disk that does what it is told.
+    fn sync(&mut self) -> Result<(), String> {
+        self.say("sync");
+        let synced = self.wal().sync();
+        let end = synced.map_err(|error| format!("a sync on a sound disk: {error:?}"))?;
+        if end.0 != self.last().next {
+            return Err(format!("sync says {end}, expected {}", self.last().next));
+        }
+        self.acknowledge();
+        Ok(())
+    }
+
+    /// Takes note that everything so far is durable.
+    fn acknowledge(&mut self) {
+        if 1 < self.views.len() {
+            self.group = Some(self.views.clone());
+            self.views.drain(..self.views.len() - 1);
+        }
+    }
+
+    fn truncate_prefix(&mut self) -> Result<(), String> {
+        let mut next = self.last().clone();
+        next.first += self.random.below(next.next - next.first + 4);
+        next.records = next.records.split_off(&next.first);
+        next.next = next.next.max(next.first);
+        self.say(format!("prefix, then {}..{}", next.first, next.next));
+        let (to, is_change) = (Index(next.first), next.first != self.last().first);
+        let is_cut_off = self.random.below(3) == 0;
+        if is_cut_off {
+            self.disk.cut_power_after(self.random.below(8));
+        }
+        if is_change {
+            self.views.push(next);
+        }
+        match self.wal().truncate_prefix(to) {
+            Ok(()) if is_change => self.acknowledge(),
+            Ok(()) => {}
+            Err(_) if is_cut_off => return self.crash(),
+            Err(error) => return Err(format!("truncation on a sound disk: {error:?}")),
+        }
+        if is_cut_off { self.crash() } else { Ok(()) }
+    }
+
+    /// Lets the disk be full for a while. What is refused must not be there, ever.
+    fn fill_up(&mut self) -> Result<(), String> {
+        let room = self.random.below(1_000);
+        self.disk.set_capacity(self.disk.used_bytes() + room);
+        self.say(format!("{room} bytes are left"));
+        for _ in 0..self.random.below(8) {
+            self.change()?;
+        }
+        match self.wal().sync() {
+            Ok(_) => self.acknowledge(),
+            Err(WriteError::DiskFull) => {
+                let found = view(self.wal())?;
+                let at = self.views.iter().position(|it| *it == found);
+                let at = at.ok_or_else(|| differ("full, and neither", &found, &self.views[0]))?;
+                self.say(format!("full, falls back to {}..{}", found.first, found.next));
+                self.views = vec![self.views.swap_remove(at)];
+                self.group = None;
+            }
+            Err(error) => return Err(format!("a full disk is no failure: {error:?}")),
+        }
+        self.disk.clear_capacity();
+        Ok(())
+    }
+
+    /// Lets a sync fail. No later one may succeed.
+    fn fail_a_sync(&mut self) -> Result<(), String> {
+        self.disk.fail(Op::Sync, 1 + self.random.below(3), io::ErrorKind::Other);
+        self.say("a sync fails soon");
+        for _ in 0..4 {
+            self.change()?;
+            match self.wal().sync() {
+                Ok(_) => self.acknowledge(),
+                Err(WriteError::Poisoned { .. }) => {
+                    self.say("poisoned");
+                    let again = self.wal().append("again").map(drop);
+                    if !matches!(again, Err(WriteError::Poisoned { .. })) {
+                        return Err(format!("after a failed sync: {again:?}"));
+                    }
+                    return self.crash();
+                }
+                Err(error) => return Err(format!("a failed sync is {error:?}")),
+            }
+        }
+        self.disk.fail_no_more();
+        Ok(())
+    }
+
+    /// Cuts the power somewhere in a few changes and syncs.
+    fn cut_power(&mut self) -> Result<(), String> {
+        let changes = self.random.below(12);
+        self.disk.cut_power_after(changes);
+        self.say(format!("power cut after {changes} changes"));
+        for _ in 0..4 {
+            self.change()?;
+            if self.wal().sync().is_err() {
+                break;
+            }
+            self.acknowledge();
+        }
+        self.crash()
+    }
+
+    /// Cuts the power in a group of equal frames, and goes on with a shorter one: what is left of
+    /// the first must not come to life behind it.
+    fn tear(&mut self) -> Result<(), String> {
+        self.sync()?;
+        self.say("a long group is torn");
+        for _ in 0..16 {
+            self.append(EQUAL_BYTES)?;
+        }
+        // A write, most often, and no sync.
+        self.disk
+            .cut_power_after([1, 1, 1, 2, 6][usize::try_from(self.random.below(5)).unwrap_or(0)]);
+        if self.wal().sync().is_ok() {
+            self.acknowledge();
+        }
+        self.crash()?;
+        for _ in 0..=self.random.below(4) {
+            self.append(EQUAL_BYTES)?;
+        }
+        self.sync()?;
+        self.crash()
+    }
+
+    fn append(&mut self, record_bytes: usize) -> Result<(), String> {
+        let mut next = self.last().clone();
+        let record = self.record_of(record_bytes);
+        let appended = self.wal().append(record.clone());
+        drop(appended.map_err(|error| format!("a record on a sound log: {error:?}"))?);
+        next.records.insert(next.next, record);
+        next.next += 1;
+        self.views.push(next);
+        Ok(())
+    }
+
+    /// Flips a bit of a copy of what is durable. What a later group certified is there, or the copy
+    /// does not open.
+    fn rot(&mut self) -> Result<(), String> {
+        self.sync()?;
+        let copy = Disk::new();
+        let names = self.disk.list().map_err(|error| error.to_string())?;
+        let names: Vec<String> = names.into_iter().filter(|it| it.ends_with(".wal")).collect();
+        for name in &names {
+            copy.install(name, &self.disk.durable_content(name).unwrap_or_default());
+        }
+        let at = self.random.below(names.len() as u64);
+        let name = &names[usize::try_from(at).unwrap_or(0)];
+        let file_bytes = self.disk.durable_content(name).map_or(0, |it| it.len() as u64);
+        if file_bytes == 0 {
+            return Err(format!("{name} is served and not durable"));
+        }
+        let (offset, bit) = (self.random.below(file_bytes), 1);
+        assert!(copy.flip(name, offset, bit), "the file is that long");
+        self.say(format!("{name} rots at {offset}"));
+        let mut config = self.config.clone();
+        config.verify_sealed = true;
+        let wal = match Wal::open_on(copy, config) {
+            Ok((wal, _)) => wal,
+            Err(OpenError::Corrupt(damage)) => {
+                return match damage.file() == *name {
+                    true => Ok(()),
+                    false => Err(format!("{name} rotted, found was {damage}")),
+                };
+            }
+            Err(error) => return Err(format!("rot is {error:?}")),
+        };
+        let found = view(&wal)?;
+        match &self.group {
+            Some(group) if !group.contains(&found) => {
+                Err(differ("rot took what was certified", &found, &group[0]))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn view(wal: &Wal<Disk>) -> Result<View, String> {
+    let records: Result<BTreeMap<u64, Bytes>, _> =
+        wal.records(..).map(|item| item.map(|(index, record)| (index.0, record))).collect();
+    let records = records.map_err(|error| format!("a record cannot be read: {error:?}"))?;
+    Ok(View { first: wal.first_index().0, next: wal.next_index().0, state: wal.state(), records })
+}
+
+fn differ(law: &str, found: &View, expected: &View) -> String {
+    let range = |it: &View| format!("{}..{} {:?}", it.first, it.next, it.state);
+    let indexes = found.records.keys().chain(expected.records.keys());
+    let wrong = indexes.filter(|it| found.records.get(it) != expected.records.get(it)).min();
+    let wrong = wrong.map_or_else(String::new, |it| format!(", first at record {it}"));
+    format!("{law}: found {}, expected {}{wrong}", range(found), range(expected))
+}
+
+const STEPS: u32 = 60;
+
+/// Payload of a frame that is half as long as a sector.
+const EQUAL_BYTES: usize = 232;
