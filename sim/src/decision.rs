@@ -97,7 +97,7 @@ pub enum Delay {
     Exponential {
         /// The shortest.
         min_nanos: u64,
-        /// The mean of what is added to it. The longest is 7.5 times as much.
+        /// The mean of what is added to it. The longest is 7.55 times as much.
         mean_nanos: u64,
     },
 }

@@ -168,7 +168,10 @@ proptest! {
         let uniform = Delay::Uniform { min_nanos: min, end_nanos: min + more }.draw(number);
         prop_assert!((min..min + more).contains(&uniform));
         let exponential = Delay::Exponential { min_nanos: min, mean_nanos: more }.draw(number);
-        prop_assert!((min..=min + more * 15 / 2 + 1).contains(&exponential));
+        prop_assert!((min..=min + more * 151 / 20).contains(&exponential));
+        // The longest of all, which chance would hardly ever draw.
+        let longest = Delay::Exponential { min_nanos: min, mean_nanos: more }.draw(u64::MAX >> 8);
+        prop_assert!((min + more * 150 / 20..=min + more * 151 / 20).contains(&longest));
     }
 
     #[test]
