@@ -74,6 +74,21 @@ pub(crate) enum Purpose {
     Down,
     Records,
     SyncCut,
+    Nodes,
+    Client,
+    Workload,
+    Request,
+    Reply,
+    Target,
+    Corrupt,
+    Damage,
+    Reset,
+    Late,
+    Interleave,
+    Fault,
+    Extra,
+    Tuning,
+    Kinds,
 }
 
 #[cfg(test)]

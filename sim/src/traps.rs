@@ -32,6 +32,8 @@ pub(crate) enum Trap {
     OldAnswers,
     /// A sync makes durable what was appended while it was under way.
     SyncCoversLater,
+    /// A plan shrinks to any failure, not to the one it had.
+    ShrinksToAnyBug,
 }
 
 /// Returns whether `trap` is planted.
