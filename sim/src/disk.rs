@@ -282,6 +282,12 @@ impl Disk {
         self.state.lock().faults.count(op)
     }
 
+    /// Returns how many operations went wrong because they were told to.
+    #[must_use]
+    pub fn count_strikes(&self) -> u64 {
+        self.state.lock().faults.strikes
+    }
+
     /// Returns how many operations were asked for that change something: see
     /// [`cut_power_after`](Self::cut_power_after).
     #[must_use]

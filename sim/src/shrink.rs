@@ -1,14 +1,15 @@
 //! A shorter plan that fails for the same reason.
 //!
 //! ```text
-//! cut the time after the failure -> whole families -> faults -> clients, operations -> nodes
-//!        ^                                                                                |
-//!        |  until nothing helps any more, or the budget is spent                          v
-//!        +------------------------------------------------- delays to constants, halves --+
+//! cut the time after the failure -> whole families -> faults -> sooner -> clients, operations
+//!        ^                                                                        |
+//!        |  until nothing helps any more, or the budget is spent                  v
+//!        +------------------------------------- delays to constants, halves <- nodes
 //! ```
 //!
 //! A candidate counts only if its [`Fingerprint`] is the same: else a bug would shrink to another
-//! one. Decisions are keyed, so that what is taken away changes little of the rest.
+//! one. Decisions are keyed, so that what is taken away changes little of the rest; where that
+//! little is what the failure needs, another seed may have it.
 //!
 //! Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002), for
 //! the removal of ever smaller parts.
@@ -18,7 +19,7 @@ use std::time::Duration;
 use quorate_core::NodeId;
 
 use crate::client::OpId;
-use crate::decision::{Delay, nanos};
+use crate::decision::{Delay, mix, nanos};
 use crate::plan::{Family, Plan};
 use crate::traps::{Trap, planted};
 use crate::violation::{Fingerprint, Phase, Violation};
@@ -96,6 +97,7 @@ impl Shrinker<'_> {
             self.cut_time();
             self.drop_families();
             self.drop_faults();
+            self.hasten();
             self.drop_clients();
             self.drop_operations();
             self.drop_nodes();
@@ -110,24 +112,35 @@ impl Shrinker<'_> {
         self.runs < RUNS_MAX && (self.may_go_on)()
     }
 
-    /// Runs `plan`, and keeps it if it fails for the same reason.
-    fn attempt(&mut self, plan: Plan) -> bool {
-        if plan == self.best.plan || !self.has_budget() {
+    /// Runs the plan with a change, with its seed and a few others, and keeps it if it fails for the
+    /// same reason.
+    ///
+    /// Most failures need something to happen at the right moment. What is taken away moves all
+    /// that follows from it, and with another seed another moment may be the right one.
+    fn attempt_with(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
+        let mut plan = self.best.plan.clone();
+        change(&mut plan);
+        if plan == self.best.plan {
+            return false;
+        }
+        let seed = plan.seed;
+        (0..SEEDS_TRIED).any(|number| {
+            plan.seed = if number == 0 { seed } else { mix(seed, SHRINK, number) };
+            self.fails_likewise(&plan)
+        })
+    }
+
+    fn fails_likewise(&mut self, plan: &Plan) -> bool {
+        if !self.has_budget() {
             return false;
         }
         self.runs += 1;
-        let Some(failed) = (self.run)(&plan) else { return false };
+        let Some(failed) = (self.run)(plan) else { return false };
         let is_same = failed.violation.fingerprint() == self.fingerprint;
         if is_same || planted(Trap::ShrinksToAnyBug) {
             self.best = failed;
         }
         is_same
-    }
-
-    fn attempt_with(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
-        let mut plan = self.best.plan.clone();
-        change(&mut plan);
-        self.attempt(plan)
     }
 
     /// Ends the faults soon after the failure; of a failure after the faults, sooner and sooner.
@@ -192,6 +205,19 @@ impl Shrinker<'_> {
                 }
             }
             size /= 2;
+        }
+    }
+
+    /// Lets everything go wrong sooner.
+    fn hasten(&mut self) {
+        for _ in 0..HALVES_MAX {
+            let is_sooner = self.attempt_with(|plan| {
+                plan.time /= 2;
+                plan.faults.iter_mut().for_each(|fault| fault.at /= 2);
+            });
+            if !is_sooner {
+                break;
+            }
         }
     }
 
@@ -282,6 +308,12 @@ impl Shrinker<'_> {
 }
 
 const RUNS_MAX: u32 = 2_000;
+
+/// How many seeds a candidate is run with.
+const SEEDS_TRIED: u64 = 6;
+
+/// The stream that other seeds are drawn from.
+const SHRINK: u64 = 0x7368_7269;
 
 /// How often a time is halved in one go.
 const HALVES_MAX: u32 = 8;

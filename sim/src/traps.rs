@@ -86,6 +86,7 @@ mod tests {
             (Trap::TrueTimers, "a_clock_that_drifts_wakes_early_or_late"),
             (Trap::OldAnswers, "no_answer_reaches_the_next_incarnation"),
             (Trap::SyncCoversLater, "a_sync_covers_what_came_before_it"),
+            (Trap::ShrinksToAnyBug, "a_bug_shrinks_to_itself"),
         ] {
             let broken = broken(trap);
             println!("{trap:?}: caught by {broken:?}");

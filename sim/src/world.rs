@@ -408,8 +408,20 @@ impl<S: System> World<S> {
             log: &site.log,
         };
         self.stats.boots += 1;
+        let strikes = site.disk.count_strikes();
         let (core, storage) = match self.system.boot(&boot) {
             Ok(parts) => parts,
+            Err(refused) if strikes < site.disk.count_strikes() && !site.is_spoiled => {
+                // The disk failed in the middle of it: whoever is on duty starts it again.
+                site.end();
+                let epoch = site.epoch;
+                let at = self.now.saturating_add(RETRY_BOOT_NANOS);
+                self.queue.push(at, Happening::Restart { node, epoch });
+                self.note(Kind::Crash, node, || {
+                    What::Chose(format!("cannot start, its disk fails: {refused}"))
+                });
+                return Ok(());
+            }
             Err(refused) if site.is_spoiled => {
                 site.is_refusing = true;
                 self.stats.refused += 1;
@@ -549,6 +561,9 @@ impl<S: System> fmt::Debug for World<S> {
             .finish_non_exhaustive()
     }
 }
+
+/// How soon a node is started again whose disk failed while it started.
+const RETRY_BOOT_NANOS: u64 = 100_000_000;
 
 /// More than any burst, and soon reached by what has no end.
 const EVENTS_PER_INSTANT_MAX: u64 = 1_000_000;

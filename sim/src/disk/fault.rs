@@ -74,6 +74,8 @@ pub(super) struct Faults {
     armed: Vec<Armed>,
     counts: [u64; OPS],
     changes: u64,
+    /// How many faults happened.
+    pub(super) strikes: u64,
     log: VecDeque<Operation>,
     /// How many more changes there are before the power goes.
     pub(super) changes_left: Option<u64>,
@@ -139,6 +141,7 @@ impl Faults {
             armed.fine = armed.fine.saturating_sub(1);
             true
         });
+        self.strikes += u64::from(struck.is_some());
         struck
     }
 

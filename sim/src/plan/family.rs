@@ -61,8 +61,10 @@ pub enum Family {
     Wipe,
     /// Disks do not answer for a while.
     DiskStall,
-    /// Reads fail, or return a wrong byte once.
+    /// Reads fail.
     ReadError,
+    /// Reads return a wrong bit, once.
+    Misread,
     /// Writes and syncs fail.
     SyncError,
     /// Disks are full.
@@ -83,7 +85,7 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Delay,
         Self::Loss,
         Self::Repeat,
@@ -111,6 +113,7 @@ impl Family {
         Self::Wipe,
         Self::DiskStall,
         Self::ReadError,
+        Self::Misread,
         Self::SyncError,
         Self::Full,
         Self::Rot,
@@ -121,10 +124,16 @@ impl Family {
         Self::Reconfigure,
     ];
 
-    /// The families that few systems promise to bear: what was acknowledged may be gone, or a
-    /// clock lies about how wrong it is. [`Faults::all`] has none of them.
-    pub const DESTRUCTIVE: [Self; 5] =
-        [Self::Wipe, Self::Rot, Self::Misdirect, Self::LostWrite, Self::BrokenBound];
+    /// The families that few systems promise to bear: what was acknowledged is gone or seems to be,
+    /// or a clock lies about how wrong it is. [`Faults::all`] has none of them.
+    pub const DESTRUCTIVE: [Self; 6] = [
+        Self::Wipe,
+        Self::Misread,
+        Self::Rot,
+        Self::Misdirect,
+        Self::LostWrite,
+        Self::BrokenBound,
+    ];
 
     /// Returns the name, as in plans and on the command line.
     #[must_use]
@@ -157,6 +166,7 @@ impl Family {
             Self::Wipe => "wipe",
             Self::DiskStall => "disk_stall",
             Self::ReadError => "read_error",
+            Self::Misread => "misread",
             Self::SyncError => "sync_error",
             Self::Full => "full",
             Self::Rot => "rot",

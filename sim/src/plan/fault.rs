@@ -112,7 +112,7 @@ pub enum FaultKind {
         node: NodeId,
     },
     /// The next read returns a wrong byte, once.
-    ReadWrong {
+    Misread {
         /// Whose.
         #[serde(with = "node")]
         node: NodeId,
@@ -197,7 +197,8 @@ impl FaultKind {
             Self::Clog { .. } => Family::Clog,
             Self::Reset { .. } => Family::Reset,
             Self::DiskStall { .. } => Family::DiskStall,
-            Self::ReadError { .. } | Self::ReadWrong { .. } => Family::ReadError,
+            Self::ReadError { .. } => Family::ReadError,
+            Self::Misread { .. } => Family::Misread,
             Self::SyncError { .. } | Self::ShortWrite { .. } => Family::SyncError,
             Self::Full { .. } => Family::Full,
             Self::Rot { .. } => Family::Rot,
@@ -224,7 +225,7 @@ impl FaultKind {
             | Self::Isolate { node }
             | Self::DiskStall { node }
             | Self::ReadError { node }
-            | Self::ReadWrong { node }
+            | Self::Misread { node }
             | Self::SyncError { node, .. }
             | Self::ShortWrite { node }
             | Self::Full { node }

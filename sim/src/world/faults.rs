@@ -47,7 +47,7 @@ impl<S: System> World<S> {
         if !self.chaos.is_on {
             return Ok(());
         }
-        let Fault { lasts, kind, .. } = self.plan.faults[index].clone();
+        let Fault { at, lasts, kind } = self.plan.faults[index].clone();
         if !self.is_within_budget(&kind) {
             self.stats.vetoed += 1;
             return Ok(());
@@ -57,7 +57,9 @@ impl<S: System> World<S> {
         let until = self.now.saturating_add(nanos(lasts));
         self.note_all(Kind::Fault, || What::FaultBegins { index, kind: kind.clone(), until });
         self.queue.push(until, Happening::FaultEnds { index });
-        let number = mix(self.plan.seed, Purpose::Fault as u64, index as u64);
+        // Not the index: a fault that is taken out must not change the others.
+        let key = nanos(at) ^ ((kind.family() as u64) << 56);
+        let number = mix(self.plan.seed, Purpose::Fault as u64, key);
         self.inflict(&kind, until, number)
     }
 
@@ -114,7 +116,10 @@ impl<S: System> World<S> {
         let disk = &site.disk;
         match kind {
             FaultKind::ReadError { .. } => disk.fail(Op::Read, 1, std::io::ErrorKind::Other),
-            FaultKind::ReadWrong { .. } => disk.misread(number),
+            FaultKind::Misread { .. } => {
+                disk.misread(number);
+                site.is_spoiled = true;
+            }
             FaultKind::SyncError { reverts: true, .. } => disk.fail_sync_reverting(1),
             FaultKind::SyncError { .. } => disk.fail(Op::Sync, 1, std::io::ErrorKind::Other),
             FaultKind::ShortWrite { .. } => disk.fail(Op::Write, 1, std::io::ErrorKind::Other),
@@ -322,6 +327,7 @@ impl<S: System> World<S> {
             FaultKind::Split { nodes } => nodes.len() <= left && nodes.iter().all(is_well),
             // What was acknowledged is gone there for good: the others must have it.
             FaultKind::Wipe { node }
+            | FaultKind::Misread { node }
             | FaultKind::Rot { node }
             | FaultKind::Misdirect { node }
             | FaultKind::LostWrite { node } => {
