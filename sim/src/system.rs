@@ -216,7 +216,8 @@ pub struct Boot<'a, P: Protocol> {
     pub(crate) now: Instant,
     pub(crate) seed: u64,
     pub(crate) incarnation: u64,
-    pub(crate) tuning: Option<u64>,
+    pub(crate) tuning_number: u64,
+    pub(crate) is_tuned: bool,
     pub(crate) clock: &'a Clock,
     pub(crate) disk: &'a Disk,
     pub(crate) log: &'a Arc<Mutex<Log<P::Record>>>,
@@ -259,7 +260,14 @@ impl<P: Protocol> Boot<'_, P> {
     /// Batches of one, short segments and tight queues find more than any switch in the code.
     #[must_use]
     pub fn tuning(&self) -> Option<SplitMix64> {
-        self.tuning.map(SplitMix64::new)
+        self.is_tuned.then(|| SplitMix64::new(self.tuning_number))
+    }
+
+    /// Returns a number that is the same for all nodes and starts of a run: for limits that are
+    /// drawn in every run.
+    #[must_use]
+    pub const fn tuning_number(&self) -> u64 {
+        self.tuning_number
     }
 
     /// Returns the node's wall clock.

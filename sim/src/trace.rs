@@ -94,6 +94,13 @@ impl<S: System> Trace<S> {
         }
     }
 
+    /// Takes in what follows from other events, and so is no part of the digest.
+    pub(crate) fn remark(&mut self, at: u64, node: NodeId, what: What<S>) {
+        if self.is_on {
+            self.keep(Line { at, node: Some(node), what });
+        }
+    }
+
     fn keep(&mut self, line: Line<S>) {
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();

@@ -395,14 +395,15 @@ impl<S: System> World<S> {
         let id = self.nodes.ids[node];
         let incarnation = u64::from(site.epoch) + 1;
         let now = site.clock.local(self.now);
-        let tuning = crate::mix(self.plan.seed, Purpose::Tuning as u64, 0);
+        let tuning_number = crate::mix(self.plan.seed, Purpose::Tuning as u64, 0);
         let boot = Boot {
             id,
             ids: &self.nodes.ids,
             now,
             seed,
             incarnation,
-            tuning: self.plan.knobs.is_tuned.then_some(tuning),
+            tuning_number,
+            is_tuned: self.plan.knobs.is_tuned,
             clock: &site.wall,
             disk: &site.disk,
             log: &site.log,
@@ -549,7 +550,6 @@ enum Kind {
     Resume,
     Fault,
     Command,
-    Badge,
 }
 
 impl<S: System> fmt::Debug for World<S> {

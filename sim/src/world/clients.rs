@@ -172,6 +172,10 @@ impl<S: System> World<S> {
     }
 
     fn start_operation(&mut self, client: usize) {
+        // It may have started one between two outputs of a node meanwhile.
+        if self.clients.clients[client].open.is_some() {
+            return;
+        }
         self.open_operation(client);
         if self.clients.clients[client].open.is_some() {
             self.send_request(client);

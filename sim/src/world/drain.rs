@@ -53,7 +53,7 @@ impl<S: System> World<S> {
         let badge = self.system.badge(&live.core);
         if badge != self.sites[node].badge {
             self.sites[node].badge = badge;
-            self.note(Kind::Badge, node, || What::Badge(badge));
+            self.trace.remark(self.now, self.nodes.ids[node], What::Badge(badge));
         }
     }
 
