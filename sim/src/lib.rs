@@ -10,6 +10,7 @@ mod disk;
 mod mistake;
 mod network;
 mod plan;
+mod recording;
 mod records;
 mod seeds;
 mod stream;
@@ -24,6 +25,7 @@ pub use disk::{Disk, DiskFile, DiskLock, Op, Operation};
 pub use mistake::Mistake;
 pub use plan::{Family, Faults, Plan};
 pub use quorate_core::{self, Instant, NodeId, Protocol};
+pub use recording::{Event, Kind, Lane, ReadError, Recording, Why};
 pub use records::Records;
 pub use seeds::{Caught, check_seeds, count_caught};
 pub use system::{
