@@ -4,14 +4,14 @@
 //! that the script of a page can put it elsewhere. Without a script it is right where it is. There
 //! are no references (`url()`, `href`) in it: one file, and nothing to fetch.
 
+mod lanes;
 mod marks;
 
 use std::fmt::{self, Write as _};
 
 use quorate_core::Instant;
 
-use super::layout::{Arrow, Bar, Column, FaultBand, Half, Layout, Outcome, Owner, Route, Span};
-use super::layout::{Row, State};
+use super::layout::{Arrow, Column, Half, Layout, Owner, Route, Row};
 use super::words::{Escaped, Short, Words, head};
 use super::{Event, Kind, Recording, Why};
 
@@ -68,7 +68,7 @@ impl<'a> Picture<'a> {
             head.chars().count() + text.chars().count()
         };
         let chars = layout.rows.iter().map(chars).max().unwrap_or(0).clamp(30, TEXT_CHARS_MAX + 1);
-        Self { layout, words, digits, log_width: TEXT_X + chars * CHAR + 24 }
+        Self { layout, words, digits, log_width: TEXT_X + chars * CHAR * 21 / 20 + 32 }
     }
 
     fn file(&self, recording: &Recording, out: &mut String) -> fmt::Result {
@@ -138,134 +138,6 @@ impl<'a> Picture<'a> {
         self.layout.arrows.iter().try_for_each(|arrow| self.arrow(arrow, out))
     }
 
-    fn fault(
-        &self,
-        FaultBand { lanes, place, kind }: &FaultBand<'_>,
-        out: &mut String,
-    ) -> fmt::Result {
-        let Kind::Fault { id, family, from, until, text, .. } = kind else { return Ok(()) };
-        let until = until.map_or_else(|| "the end".to_owned(), time);
-        let (group, (a, b)) = (marks::family(family), (place.start, place.end));
-        write!(
-            out,
-            "<g class=\"fault f-{group}\"><title>{} #{id}, {} to {until}: {}</title>",
-            Escaped(family),
-            time(*from),
-            Escaped(text),
-        )?;
-        for lanes in lanes {
-            let x = self.left(lanes.start);
-            let width = self.left(lanes.end - 1) + self.lane_width(lanes.end - 1) - x;
-            let (y, height) = (y(a), y(b) - y(a));
-            write!(
-                out,
-                "<rect data-a=\"{a}\" data-b=\"{b}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" \
-                 height=\"{height}\"/><text data-a=\"{a}\" data-b=\"{b}\" \
-                 transform=\"translate({} {})rotate(90)\">{}</text>",
-                x + 5,
-                y + 5,
-                Short(family, 16),
-            )?;
-        }
-        out.write_str("</g>\n")
-    }
-
-    fn lane(&self, lane: usize, out: &mut String) -> fmt::Result {
-        let (x, b) = (self.center(lane), self.layout.end());
-        let column = &self.layout.lanes[lane];
-        write!(
-            out,
-            "<g class=\"lane {}\" data-n=\"{}\"><line class=\"life\" data-a=\"0\" data-b=\"{b}\" \
-             x1=\"{x}\" x2=\"{x}\" y1=\"{}\" y2=\"{}\"/>",
-            if is_node(column) { "node" } else { "client" },
-            Escaped(&column.name),
-            y(0),
-            y(b),
-        )?;
-        let mut spans = self.layout.spans.iter().filter(|span| span.lane == lane);
-        spans.try_for_each(|span| self.span(span, out))?;
-        let mut bars = self.layout.bars.iter().filter(|bar| bar.lane == lane);
-        bars.try_for_each(|bar| self.bar(bar, out))?;
-        out.write_str("</g>\n")
-    }
-
-    fn span(&self, span: &Span<'_>, out: &mut String) -> fmt::Result {
-        let (x, a, b) = (self.center(span.lane), span.place.start, span.place.end);
-        let (class, what, number) = match span.state {
-            State::Role { role, number } => {
-                let class = format!("role r{}", self.layout.roles.color(role));
-                (class, format!("{role} {number}"), Some(number))
-            }
-            State::Down => ("down".to_owned(), "without power".to_owned(), None),
-            State::Paused => ("paused".to_owned(), "paused".to_owned(), None),
-        };
-        let lane = &self.layout.lanes[span.lane].name;
-        let until = span.until.map_or_else(|| "the end".to_owned(), time);
-        write!(
-            out,
-            "<g class=\"{class}\"><title>{} {}, {} to {until}{}{}</title>",
-            Escaped(lane),
-            Escaped(&what),
-            time(span.from),
-            if span.text.is_empty() { "" } else { ": " },
-            Escaped(span.text),
-        )?;
-        let (top, bottom) = (y(a), y(b));
-        if number.is_some() {
-            rect(out, (a, b), (x - ROLE / 2, ROLE), 3)?;
-        } else {
-            write!(
-                out,
-                "<line data-a=\"{a}\" data-b=\"{b}\" x1=\"{x}\" x2=\"{x}\" y1=\"{top}\" \
-                 y2=\"{bottom}\"/>"
-            )?;
-        }
-        if let Some(number) = number {
-            write!(
-                out,
-                "<text data-a=\"{a}\" data-b=\"{b}\" x=\"{}\" y=\"{}\">{number}</text>",
-                x + ROLE / 2 + 4,
-                top + 4
-            )?;
-        }
-        out.write_str("</g>")
-    }
-
-    fn bar(&self, bar: &Bar<'_>, out: &mut String) -> fmt::Result {
-        let (x, place) = (self.center(bar.lane), &bar.place);
-        let (class, solid_to) = match bar.outcome {
-            Outcome::Ok => ("ok", place.end),
-            Outcome::Fail => ("fail", place.end),
-            Outcome::Info(half) => ("info", half.max(place.start)),
-            Outcome::Pending => ("pending", place.start),
-        };
-        let lane = &self.layout.lanes[bar.lane].name;
-        let until = bar.until.map_or_else(|| "the end".to_owned(), time);
-        let end = if bar.until.is_some() { class } else { "no answer" };
-        write!(
-            out,
-            "<g class=\"op {class}\"><title>{} #{}, {} to {until}: {}\n{end}: {}</title>",
-            Escaped(lane),
-            bar.op,
-            time(bar.from),
-            Escaped(bar.call),
-            Escaped(bar.answer),
-        )?;
-        if place.start < solid_to {
-            rect(out, (place.start, solid_to), (x - BAR / 2, BAR), 4)?;
-        }
-        if solid_to < place.end {
-            let (a, b) = (solid_to, place.end);
-            write!(
-                out,
-                "<line data-a=\"{a}\" data-b=\"{b}\" x1=\"{x}\" x2=\"{x}\" y1=\"{}\" y2=\"{}\"/>",
-                y(a),
-                y(b)
-            )?;
-        }
-        out.write_str("</g>")
-    }
-
     fn row(&self, index: usize, row: &Row<'_>, id: &str, out: &mut String) -> fmt::Result {
         let (event, words, half) = (row.event, &self.words, 2 * index + 1);
         let (kind, place, log) = (event.kind.name(), words.place(event), self.log());
@@ -284,6 +156,7 @@ impl<'a> Picture<'a> {
             write!(out, " data-c=\"{}\" data-m=\"{id}\"", Escaped(class))?;
         }
         let (head, text) = said(event);
+        let said_x = log + TEXT_X;
         let rest = TEXT_CHARS_MAX.saturating_sub(head.chars().count()).max(8);
         writeln!(
             out,
@@ -292,8 +165,8 @@ impl<'a> Picture<'a> {
              <text class=\"t\" x=\"{}\" y=\"4\">{}</text>\
              <path transform=\"translate({x} 0)\" d=\"{}\"/>\
              <text class=\"log\" y=\"4\"><tspan class=\"who\" x=\"{log}\">{}</tspan>\
-             <tspan x=\"{}\">{}</tspan><tspan class=\"what\" x=\"{}\">{}</tspan>\
-             <tspan>{}{}</tspan></text></g>",
+             <tspan class=\"verb\" x=\"{}\">{}</tspan><tspan class=\"what\" x=\"{said_x}\">{}</tspan>\
+             <tspan{}>{}</tspan></text></g>",
             y(half),
             Escaped(&words.sentence(event)),
             self.width(),
@@ -303,9 +176,8 @@ impl<'a> Picture<'a> {
             Short(&place, 8),
             log + VERB_X,
             Short(&words.short_verb(&event.kind), 15),
-            log + TEXT_X,
             Short(&head, 60),
-            if head.is_empty() || text.is_empty() { "" } else { " " },
+            if head.is_empty() { format!(" x=\"{said_x}\"") } else { format!(" dx=\"{CHAR}\"") },
             Short(text, rest),
         )
     }
@@ -338,10 +210,13 @@ impl<'a> Picture<'a> {
         let (top, bottom) = (y(a), y(b));
         write!(out, "<path d=\"{}\"/>", marks::line((x, top), (z, bottom), *route))?;
         if let Route::Lost(why) = route {
+            // Beside the cross, or below it where a lane is near.
+            let (class, dx, dy) =
+                if reaches(*why) { (" class=\"below\"", 0, 15) } else { ("", 8, 4) };
             write!(
                 out,
                 "<g class=\"end\" transform=\"translate({z} {bottom})\">\
-                 <path d=\"M-4-4L4 4M-4 4L4-4\"/><text x=\"8\" y=\"4\">{why}</text></g>"
+                 <path d=\"M-4-4L4 4M-4 4L4-4\"/><text{class} x=\"{dx}\" y=\"{dy}\">{why}</text></g>"
             )?;
         }
         out.write_str("</g>\n")
@@ -360,10 +235,8 @@ impl<'a> Picture<'a> {
             Route::Arrived { .. } => (start, end),
             Route::Open => (start, right(start, 26, goes_right)),
             Route::Unsent => (right(end, 26, !goes_right), end),
-            // As far as it came: to the next gap between lanes, or to the one who was not there.
-            Route::Lost(Why::Dead | Why::Reset | Why::Corrupt) => {
-                (start, right(to_x, 14, !goes_right))
-            }
+            // As far as it came: to who was not there, or to the next gap between lanes.
+            Route::Lost(why) if reaches(why) => (start, right(to_x, 22, !goes_right)),
             Route::Lost(_) => (start, right(from_x, LANE / 2, goes_right)),
         }
     }
@@ -412,6 +285,7 @@ fn said(event: &Event) -> (String, &str) {
     match event.kind {
         // The column to the left has the family.
         Kind::Fault { .. } => (String::new(), text),
+        Kind::Violation { .. } if !text.is_empty() => (format!("{head}:"), text),
         // Many messages say their name themselves.
         _ => {
             let text = text.strip_prefix(head.as_str()).unwrap_or(text).trim_start();
@@ -420,23 +294,13 @@ fn said(event: &Event) -> (String, &str) {
     }
 }
 
-fn is_node(lane: &Column<'_>) -> bool {
-    matches!(lane.owner, Owner::Node(_))
+/// Returns whether a message that is lost for this reason is lost at its receiver.
+const fn reaches(why: Why) -> bool {
+    matches!(why, Why::Dead | Why::Reset | Why::Corrupt)
 }
 
-fn rect(
-    out: &mut String,
-    (a, b): (Half, Half),
-    (x, width): (usize, usize),
-    rx: usize,
-) -> fmt::Result {
-    write!(
-        out,
-        "<rect data-a=\"{a}\" data-b=\"{b}\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{}\" \
-         rx=\"{rx}\"/>",
-        y(a),
-        y(b) - y(a)
-    )
+fn is_node(lane: &Column<'_>) -> bool {
+    matches!(lane.owner, Owner::Node(_))
 }
 
 /// Returns what stands below the name.

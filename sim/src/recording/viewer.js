@@ -17,6 +17,7 @@
   const ROW = 20, TOP = 6, PER_UNIT = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 6e10 };
   let shown = events.map(() => true);
   let places = [];
+  let truly = null;
 
   // A filter is a list of terms that all must hold: `word`, `node:n1`, `kind:send,recv`, `-word`.
   function terms(text) {
@@ -56,7 +57,7 @@
     const known = times.filter((_, at) => shown[at]);
     const [low, high] = [known[0] ?? 0, known[known.length - 1] ?? 0];
     const height = axis.checked ? Math.max(count, 20) * ROW : count * ROW;
-    const truly = (at) => {
+    truly = (at) => {
       const part = high === low ? 0.5 : (at - low) / (high - low);
       return Math.min(Math.max(part, 0), 1) * (height - ROW) + ROW / 2;
     };
@@ -96,10 +97,18 @@
   }
 
   function stretch(part) {
-    const [a, b] = [y(part.dataset.a), y(part.dataset.b)];
+    const { a: first, b: end, s: since, u: until } = part.dataset;
+    let [a, b] = [y(first), y(end)];
+    if (axis.checked) {
+      // Rows are near enough for what begins and ends with an event. Faults do not.
+      a = since === undefined ? a : truly(Number(since)) + TOP;
+      b = until === undefined ? b : truly(Number(until)) + TOP;
+      b = Math.max(a + 1, b);
+    }
+    part.classList.toggle('off', b - a < 0.5);
     if (part.tagName === 'rect') {
       part.setAttribute('y', a);
-      part.setAttribute('height', Math.max(b - a, 1));
+      part.setAttribute('height', b - a);
     } else if (part.tagName === 'line') {
       part.setAttribute('y1', a);
       part.setAttribute('y2', b);

@@ -155,7 +155,7 @@ pub(super) fn legend<'a>(layout: &Layout<'a>) -> Vec<Item<'a>> {
     let mut add = |name, filter, class, shape| items.push(Item { name, filter, class, shape });
     for name in layout.roles.names() {
         let class = format!("role r{}", layout.roles.color(name));
-        add(name, Some("kind:badge".to_owned()), class, Shape::Band);
+        add(name, term("kind:badge ", name), class, Shape::Band);
     }
     for (state, name, class) in [(State::Down, "down", "down"), (State::Paused, "paused", "paused")]
     {
@@ -165,8 +165,7 @@ pub(super) fn legend<'a>(layout: &Layout<'a>) -> Vec<Item<'a>> {
     }
     for name in layout.classes.names().iter().take(CLASSES_MAX) {
         let class = format!("arrow c{}", layout.classes.color(name));
-        let filter = (!name.contains(char::is_whitespace)).then(|| format!("class:{name}"));
-        add(name, filter, class, Shape::Arrow);
+        add(name, term("class:", name), class, Shape::Arrow);
     }
     if layout.arrows.iter().any(|arrow| matches!(arrow.route, Route::Lost(_))) {
         add("lost", Some("kind:lost".to_owned()), "lost arrow c8".to_owned(), Shape::Arrow);
@@ -177,9 +176,18 @@ pub(super) fn legend<'a>(layout: &Layout<'a>) -> Vec<Item<'a>> {
     });
     for name in families.collect::<BTreeSet<_>>() {
         let class = format!("fault f-{}", family(name));
-        add(name, Some("kind:fault".to_owned()), class, Shape::Square);
+        add(name, term("kind:fault ", name), class, Shape::Square);
     }
     items
+}
+
+/// Returns a filter for a name, if one can be written down.
+fn term(key: &str, name: &str) -> Option<String> {
+    let is_plain = name.chars().all(|char| char.is_alphanumeric() || char == '_');
+    if name.is_empty() || name.contains('"') || name.contains(char::is_control) {
+        return None;
+    }
+    Some(if is_plain { format!("{key}{name}") } else { format!("{key}\"{name}\"") })
 }
 
 /// Tenths of pixels: along the line, and to each side.
