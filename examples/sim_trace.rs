@@ -13,12 +13,12 @@ use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 use quorate_sim::{Event, Kind, Recording, Why};
 
 /// Draw a recorded run
 #[derive(Debug, Parser)]
-#[command(name = "sim_trace")]
+#[command(name = "sim_trace", group(ArgGroup::new("picture").multiple(true)))]
 struct Cli {
     /// The recording, as lines of JSON
     #[arg(requires = "picture")]
@@ -105,7 +105,7 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
     }
     assert!(html.contains("id=\"violation\"") && !html.contains("http:"));
     let log = fs::read_to_string(path("trace.log"))?;
-    assert!(log.contains("n1 {\"n1\":5,\"n2\":2}\nrecv #3 from n2: Granted: term 2"), "{log}");
+    assert!(log.contains("n1 {\"n1\":6,\"n2\":2}\nrecv #3 from n2: Granted: term 2"), "{log}");
     Ok(())
 }
 
