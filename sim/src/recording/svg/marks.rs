@@ -17,7 +17,7 @@ pub(super) const fn mark(kind: &Kind) -> &'static str {
         Kind::Deliver { .. } => "M-4.5-3.5H4.5L0 4.5Z",
         Kind::Event { .. } => "M0-6L1.6-1.6L6 0L1.6 1.6L0 6L-1.6 1.6L-6 0L-1.6-1.6Z",
         Kind::Timeout { .. } => "M-4-4.5H4L-4 4.5H4Z",
-        Kind::Note { .. } => "M-4 0H4",
+        Kind::Note { .. } => "M-4.5-4.5H4.5V2H0.5L-2.5 5V2H-4.5Z",
         Kind::Invoke { .. } => "M-6 0H6",
         Kind::Ok { .. } => "M-4-0.5L-1 3L4-3.5",
         Kind::Fail { .. } => "M-3.5-3.5L3.5 3.5M-3.5 3.5L3.5-3.5",
