@@ -165,7 +165,8 @@ impl<'a> Picture<'a> {
              <text class=\"t\" x=\"{}\" y=\"4\">{}</text>\
              <path transform=\"translate({x} 0)\" d=\"{}\"/>\
              <text class=\"log\" y=\"4\"><tspan class=\"who\" x=\"{log}\">{}</tspan>\
-             <tspan class=\"verb\" x=\"{}\">{}</tspan><tspan class=\"what\" x=\"{said_x}\">{}</tspan>\
+             <tspan class=\"verb\" x=\"{}\">{}</tspan>\
+             <tspan class=\"what\" x=\"{said_x}\">{}</tspan>\
              <tspan{}>{}</tspan></text></g>",
             y(half),
             Escaped(&words.sentence(event)),
@@ -216,7 +217,8 @@ impl<'a> Picture<'a> {
             write!(
                 out,
                 "<g class=\"end\" transform=\"translate({z} {bottom})\">\
-                 <path d=\"M-4-4L4 4M-4 4L4-4\"/><text{class} x=\"{dx}\" y=\"{dy}\">{why}</text></g>"
+                 <path d=\"M-4-4L4 4M-4 4L4-4\"/>\
+                 <text{class} x=\"{dx}\" y=\"{dy}\">{why}</text></g>"
             )?;
         }
         out.write_str("</g>\n")

@@ -74,7 +74,8 @@ fn a_wrong_event_is_named() {
         "line 3, field `k`: expected a kind of event, found \"sned\"",
     );
     event(
-        "{\"t\":1,\"n\":1,\"k\":\"lost\",\"id\":1,\"to\":2,\"class\":\"\",\"text\":\"\",\"why\":\"so\"}",
+        "{\"t\":1,\"n\":1,\"k\":\"lost\",\"id\":1,\"to\":2,\"class\":\"\",\"text\":\"\",\
+         \"why\":\"so\"}",
         "line 3, field `why`: expected loss, cut, dead, queue, reset or corrupt, found \"so\"",
     );
     event(

@@ -1,7 +1,7 @@
 //! What a browser computes of a script before it runs it.
 //!
-//! Source: NIST, "Secure Hash Standard", FIPS 180-4 (2015), sections 4.1.2, 5.3.3 and 6.2; RFC 4648,
-//! section 4, for the text.
+//! Source: NIST, "Secure Hash Standard", FIPS 180-4 (2015), sections 4.1.2, 5.3.3 and 6.2; for the
+//! text RFC 4648, section 4.
 
 /// Returns the digest of a text, as a policy writes it.
 pub(crate) fn base64(text: &str) -> String {

@@ -31,8 +31,8 @@ impl Picture<'_> {
             let (y, height) = (y(a), y(b) - y(a));
             write!(
                 out,
-                "<rect data-a=\"{a}\" data-b=\"{b}\"{true_time} x=\"{x}\" y=\"{y}\" width=\"{width}\" \
-                 height=\"{height}\"/><text data-a=\"{a}\" \
+                "<rect data-a=\"{a}\" data-b=\"{b}\"{true_time} x=\"{x}\" y=\"{y}\" \
+                 width=\"{width}\" height=\"{height}\"/><text data-a=\"{a}\" \
                  data-b=\"{b}\"{true_time} transform=\"translate({} {})rotate(90)\">{}</text>",
                 x + 5,
                 y + 5,
