@@ -21,6 +21,7 @@ use quorate_core::NodeId;
 use crate::client::OpId;
 use crate::decision::{Delay, mix, nanos};
 use crate::plan::{Family, Plan};
+use crate::recording::Recording;
 use crate::traps::{Trap, planted};
 use crate::violation::{Fingerprint, Phase, Violation};
 
@@ -32,6 +33,8 @@ pub(crate) struct Failed {
     /// The operations that were started.
     pub(crate) operations: Vec<OpId>,
     pub(crate) events: u64,
+    /// What happened, if that was kept.
+    pub(crate) recording: Option<Box<Recording>>,
 }
 
 /// How large a failure is.

@@ -218,14 +218,18 @@ impl<S: System + Send> Suite<S> {
     }
 
     fn play_with(&self, mut world: World<S>) -> Result<World<S>, Failed> {
-        let played = self.act_out(&mut world);
-        played.map(|()| ()).map_err(|violation| Failed {
-            plan: world.plan().clone(),
-            violation,
-            operations: world.operations(),
-            events: world.stats().events,
-        })?;
-        Ok(world)
+        match self.act_out(&mut world) {
+            Ok(()) => Ok(world),
+            Err(violation) => Err(Failed {
+                plan: world.plan().clone(),
+                operations: world.operations(),
+                events: world.stats().events,
+                recording: world.trace().is_on().then(|| {
+                    Box::new(world.trace().record(self.name, world.plan(), Some(&violation)))
+                }),
+                violation,
+            }),
+        }
     }
 
     fn act_out(&self, world: &mut World<S>) -> Result<(), Violation> {

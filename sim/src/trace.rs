@@ -1,5 +1,7 @@
 //! What happened, lately in words, and all of it in one number.
 
+mod record;
+
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
 
@@ -11,7 +13,8 @@ use crate::system::{Badge, DeliveryOf, EventOf, MessageOf, QueryOf, RecordOf, Sy
 
 /// The last 10,000 events of a run, and a digest of all.
 ///
-/// Events are kept as they are; text is made when it is asked for, by `Display`.
+/// Events are kept as they are; text is made when it is asked for, by `Display`, and pictures by
+/// [`record`](Self::record).
 pub struct Trace<S: System> {
     lines: VecDeque<Line<S>>,
     forgotten: u64,

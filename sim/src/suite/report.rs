@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::recording::Recording;
 use crate::shrink::{Failed, Size};
 use crate::violation::Violation;
 
@@ -29,6 +30,11 @@ pub struct Failure {
     pub seed: u64,
     /// Where the plan of the shortest run is, if it could be written.
     pub plan_path: Option<PathBuf>,
+    /// Where the picture of the shortest run is, a page for any browser. Beside it is the recording
+    /// that it was drawn from.
+    pub page_path: Option<PathBuf>,
+    /// The shortest run.
+    pub recording: Option<Box<Recording>>,
     pub(crate) paste: String,
 }
 
@@ -43,6 +49,8 @@ impl Failure {
             count: 1,
             seed: first.plan.seed,
             plan_path: None,
+            page_path: None,
+            recording: shrunk.recording.clone(),
             paste: String::new(),
         }
     }
@@ -63,6 +71,9 @@ impl fmt::Display for Failure {
         }
         if let Some(path) = &self.plan_path {
             writeln!(f, "  plan: {}", path.display())?;
+        }
+        if let Some(path) = &self.page_path {
+            writeln!(f, "  picture: {}", path.display())?;
         }
         write!(f, "{}", self.paste)
     }

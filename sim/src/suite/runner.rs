@@ -251,19 +251,26 @@ impl<S: System + Send> Suite<S> {
         plans
     }
 
-    /// Writes the plan of a failure, and says how to replay it.
+    /// Writes plan and picture of a failure, and says how to replay it.
     fn write(&self, failure: &mut Failure) {
-        let path = format!("{}-{}.json", self.name, failure.seed);
-        let path = target().join(path);
+        let stem = target().join(format!("{}-{}", self.name, failure.seed));
+        failure.paste = format!("SEED={} {}", failure.seed, self.command());
+        let plan_path = stem.with_extension("json");
         let plan = failure.violation.plan.to_json();
-        let written = fs::create_dir_all(target()).and_then(|()| fs::write(&path, plan));
-        failure.paste = match written {
-            Ok(()) => {
-                failure.plan_path = Some(path.clone());
-                format!("PLAN={} {}", path.display(), self.command())
-            }
-            Err(_) => format!("SEED={} {}", failure.seed, self.command()),
-        };
+        let written = fs::create_dir_all(target()).and_then(|()| fs::write(&plan_path, plan));
+        if written.is_err() {
+            return;
+        }
+        failure.paste = format!("PLAN={} {}", plan_path.display(), self.command());
+        failure.plan_path = Some(plan_path);
+        let Some(recording) = &failure.recording else { return };
+        let mut lines = Vec::new();
+        let page_path = stem.with_extension("html");
+        let written = recording
+            .write(&mut lines)
+            .and_then(|()| fs::write(stem.with_extension("jsonl"), lines))
+            .and_then(|()| fs::write(&page_path, recording.to_html()));
+        failure.page_path = written.is_ok().then_some(page_path);
     }
 
     fn command(&self) -> String {
