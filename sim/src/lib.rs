@@ -4,9 +4,11 @@
 #[cfg(test)]
 extern crate self as quorate_sim;
 
+pub mod check;
 mod clock;
 mod decision;
 mod disk;
+pub mod history;
 mod mistake;
 mod network;
 mod plan;
@@ -21,6 +23,7 @@ mod world;
 
 pub use decision::{Delay, Ratio, mix};
 pub use disk::{Disk, DiskFile, DiskLock, Op, Operation};
+pub use history::History;
 pub use mistake::Mistake;
 pub use plan::{Family, Faults, Plan};
 pub use quorate_core::{self, Instant, NodeId, Protocol};
