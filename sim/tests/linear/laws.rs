@@ -99,8 +99,8 @@ pub(crate) fn a_hard_key_hides_no_other() -> Result<(), String> {
     expect(&checker.check(&history), false)
 }
 
-/// Returns concurrent changes by compare-and-set from each of a few values to each other, in which
-/// nothing can be read that is.
+/// Returns concurrent writes of as many values, and among them a read that nothing explains. There
+/// are 2^`count` sets of them, each with as many states as it has members.
 fn hard(count: i64, key: i64) -> Registers {
     let mut history = History::new();
     let at = Instant::from_nanos;
