@@ -1,8 +1,11 @@
 //! Linearizability: what it is, what is no history, and what a checker says of both.
 
-use quorate_sim::check::models::{Counter, Register, Set, Stack, Versioned};
+use quorate_sim::check::models::{
+    Counter, Kv, Register, RegisterOp, RegisterReturn, Set, Stack, Versioned,
+};
 use quorate_sim::check::{Each, Linearizable, Model, Verdict};
 use quorate_sim::history::{Vocabulary, edn, jepsen, kv, lines, load};
+use quorate_sim::{History, Instant};
 
 #[path = "linear/laws.rs"]
 mod laws;
@@ -175,11 +178,11 @@ fn a_violation_shows_where_no_order_goes_on() {
     );
     let expected = "\
 not linearizable: process 2: read -> 1 fits nowhere
-longest order: 3 operations, last write 1 -> done, write 2 -> done, read -> 2; then it holds 2
-  0  write 1 -> done  ||
-  1  write 2 -> done    |----|
-  2  read -> 2           ||
-  2  read -> 1             ||  <- fits nowhere
+order of 3 operations, last write 1 -> done, write 2 -> done, read -> 2; then it holds 2
+  0  write 1 -> done  1..2  ||
+  1  write 2 -> done  3..8    |----|
+  2  read -> 2        4..5     ||
+  2  read -> 1        6..7       ||  <- fits nowhere
 ";
     assert_eq!(format!("{verdict:#}"), expected);
 }
@@ -294,7 +297,7 @@ fn a_load_that_read_what_a_failed_cas_would_have_written_is_a_violation() {
         let text = line("put", "\"a\"", 1, "ok")
             + &line("cas", "[\"b\",\"c\"]", 3, "fail")
             + &line("get", found, 5, "ok");
-        let model = Each(quorate_sim::check::models::Kv);
+        let model = Each(Kv);
         let history = load::read(&model, text.as_bytes()).expect("a sound history");
         Linearizable::by_key(model).check(&history)
     };
@@ -321,6 +324,26 @@ fn what_is_written_reads_as_it_was() {
     let mut written = Vec::new();
     lines::write(&Each(Register), &history, &mut written).expect("memory can be written");
     let again = lines::read(&Each(Register), &*written).expect("what we write is sound");
+    assert_eq!(again, history);
+}
+
+#[test]
+fn a_process_that_calls_when_it_returns_stays_in_order() {
+    let mut history = History::new();
+    let at = Instant::from_nanos;
+    let (first, second) = (history.start(), history.start());
+    let one = history.invoke(first, at(1), RegisterOp::Write(1.into()));
+    let two = history.invoke(second, at(1), RegisterOp::Write(2.into()));
+    let first = history.ok(one, at(2), RegisterReturn::Done);
+    let second = history.ok(two, at(2), RegisterReturn::Done);
+    let read = history.invoke(first, at(2), RegisterOp::Read);
+    let first = history.ok(read, at(2), RegisterReturn::Found(1.into()));
+    let three = history.invoke(first, at(2), RegisterOp::Write(3.into()));
+    _ = history.ok(three, at(3), RegisterReturn::Done);
+    drop(second);
+    let mut written = Vec::new();
+    lines::write(&Register, &history, &mut written).expect("memory can be written");
+    let again = lines::read(&Register, &*written).expect("what we write is sound");
     assert_eq!(again, history);
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use quorate_core::Instant;
+
 use super::links::Links;
 use crate::history::{Outcome, Span};
 
@@ -11,11 +13,14 @@ use crate::history::{Outcome, Span};
 /// nothing can. It is printed as a table of intervals:
 ///
 /// ```text
-/// process 2: `read` returned 0, which fits nowhere
-/// longest order: 1 operation, the last write 1; then holds 1
-///   0  write 1 -> done  |----|
-///   2  read -> 0             |----|  <- fits nowhere
+/// process 2: read -> 0 fits nowhere
+/// order of 1 operation, write 1 -> done; then it holds 1
+///   0  write 1 -> done  10..20  ||
+///   2  read -> 0        30..40    ||  <- fits nowhere
 /// ```
+///
+/// A row has the process, the operation and what it returned, the stamps of its call and its
+/// return, and its interval: columns are calls and returns in their order, not lengths of time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counterexample {
@@ -56,9 +61,13 @@ pub struct Row {
     pub process: u64,
     /// What, and what it returned.
     pub text: String,
-    /// When it was called, as a column of the table.
-    pub start: usize,
+    /// When it was called.
+    pub called: Instant,
     /// When it returned; `None` if it may happen at any time later.
+    pub returned: Option<Instant>,
+    /// The call as a column of the table.
+    pub start: usize,
+    /// The return as a column of the table.
     pub end: Option<usize>,
 }
 
@@ -142,10 +151,13 @@ impl<O: Display, R: Display, D: Fn(u32) -> String> Scene<'_, O, R, D> {
         let row = |op: &u32| {
             let index = self.ops[*op as usize] as usize;
             let end = self.links.return_position(*op);
+            let span = &self.spans[index];
             Row {
                 index,
-                process: self.spans[index].process,
+                process: span.process,
                 text: self.text(index),
+                called: span.called,
+                returned: span.outcome.at().filter(|_| end != u32::MAX),
                 start: column(self.links.position(*op)),
                 end: (end != u32::MAX).then(|| column(end)),
             }
@@ -160,20 +172,34 @@ impl<O: Display, R: Display, D: Fn(u32) -> String> Scene<'_, O, R, D> {
             end.last.iter().map(|op| self.ops[*op as usize] as usize).collect();
         let skipped = end.last.len().saturating_sub(LAST_SHOWN);
         let text = last[skipped..].iter().map(|index| self.text(*index)).collect::<Vec<_>>();
-        Prefix { count: end.count, last, text: text.join(", "), state: (self.describe)(end.state) }
+        let state = shortened((self.describe)(end.state));
+        Prefix { count: end.count, last, text: text.join(", "), state }
     }
 
     fn text(&self, index: usize) -> String {
         let span = &self.spans[index];
-        let mut text = match &span.outcome {
+        shortened(match &span.outcome {
             Outcome::Ok { returned, .. } => format!("{} -> {returned}", span.operation),
             Outcome::Fail { .. } | Outcome::Info { .. } => format!("{} -> ?", span.operation),
-        };
-        if let Some((cut, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
-            text.truncate(cut);
-            text.push_str("..");
-        }
-        text
+        })
+    }
+}
+
+/// Leaves out the middle of a long text: values that grow differ at their ends.
+fn shortened(text: String) -> String {
+    let count = text.chars().count();
+    if count <= TEXT_CHARS_MAX {
+        return text;
+    }
+    let half = (TEXT_CHARS_MAX - 2) / 2;
+    let (first, last) = (text.chars().take(half), text.chars().skip(count - half));
+    first.chain("..".chars()).chain(last).collect()
+}
+
+impl Row {
+    fn stamps(&self) -> String {
+        let returned = self.returned.map(|it| it.as_nanos().to_string());
+        format!("{}..{}", self.called.as_nanos(), returned.unwrap_or_default())
     }
 }
 
@@ -186,23 +212,26 @@ impl Display for Counterexample {
         writeln!(f, "process {}: {} fits nowhere", misfit.process, misfit.text)?;
         for prefix in &self.prefixes {
             match prefix.count {
-                0 => write!(f, "longest order: nothing")?,
-                count => write!(f, "longest order: {count} operations, last {}", prefix.text)?,
+                0 => write!(f, "order of 0 operations")?,
+                1 => write!(f, "order of 1 operation, {}", prefix.text)?,
+                count => write!(f, "order of {count} operations, last {}", prefix.text)?,
             }
             let then = if prefix.state.is_empty() { "" } else { "; then it " };
             writeln!(f, "{then}{}", prefix.state)?;
         }
-        let process = self.rows.iter().map(|row| row.process.to_string().len()).max();
-        let text = self.rows.iter().map(|row| row.text.chars().count()).max();
-        let (process, text) = (process.unwrap_or(0), text.unwrap_or(0));
+        let width = |cell: fn(&Row) -> String| {
+            self.rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0)
+        };
+        let process = width(|row| row.process.to_string());
+        let (text, stamps) = (width(|row| row.text.clone()), width(Row::stamps));
         for (index, row) in self.rows.iter().enumerate() {
             let mark = if index == self.misfit { "  <- fits nowhere" } else { "" };
             let bar = match row.end {
                 Some(end) => format!("|{}|", "-".repeat((end - row.start).saturating_sub(1))),
                 None => "|--- ..".to_owned(),
             };
-            let before = " ".repeat(row.start);
-            writeln!(f, "  {:>process$}  {:<text$}  {before}{bar}{mark}", row.process, row.text)?;
+            write!(f, "  {:>process$}  {:<text$}  ", row.process, row.text)?;
+            writeln!(f, "{:<stamps$}  {}{bar}{mark}", row.stamps(), " ".repeat(row.start))?;
         }
         if 0 < self.hidden {
             writeln!(f, "  and {} more at the same time", self.hidden)?;
@@ -223,5 +252,5 @@ const LAST_SHOWN: usize = 3;
 /// Rows of a table: what fits a screen.
 const ROWS_MAX: usize = 24;
 
-/// Characters of a row: two columns of a terminal are left for the interval.
+/// Characters of a row: half of a terminal is left for the rest.
 const TEXT_CHARS_MAX: usize = 40;

@@ -92,8 +92,8 @@ impl Model for Lock {
 
     fn describe(&self, state: &LockState) -> String {
         match &state.holder {
-            Some(holder) => format!("held by {holder}, token {}", state.token),
-            None => format!("free, last token {}", state.token),
+            Some(holder) => format!("is held by {holder}, token {}", state.token),
+            None => format!("is free, last token {}", state.token),
         }
     }
 }
