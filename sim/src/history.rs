@@ -1,10 +1,10 @@
 //! What clients saw: which operations they called, when, and how each ended.
 //!
 //! ```text
-//! process 1   |--- write 1 ---| ok        ok    it happened between the two stamps, and returned
-//! process 2        |--- write 2 ...  info       info  nobody knows: it may happen at any time later
-//! process 3   |- cas 1 2 -| fail                fail  it definitely never happens
-//! process 4                    |- read -| 2
+//! process 1   |--- write 1 ---| ok        it happened between the two stamps, and returned
+//! process 2        |--- write 2 ...  info  nobody knows: it may happen at any time later
+//! process 3   |- cas 1 2 -| fail           it definitely never happens
+//! process 4                    |- read -| ok, 2
 //! ```
 //!
 //! Stamps are of one clock that all clients share: the world's, never a node's. They are taken
@@ -223,8 +223,8 @@ impl<O, R> History<O, R> {
         &self.spans
     }
 
-    /// Returns the calls and the returns in the order of their stamps. An operation that is open has
-    /// no return. O(n log n).
+    /// Returns the calls and the returns in the order of their stamps. What is open has no return.
+    /// O(n log n).
     ///
     /// Where stamps are equal, calls come before returns, but what one process did stays in order.
     #[must_use]

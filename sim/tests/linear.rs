@@ -87,7 +87,9 @@ fn a_pending_write_may_be_read_but_not_before_it_was_called() {
         1 ( read
         1 ) read \"A\"";
     assert!(check(Register, pending).is_linearizable());
-    assert!(check(Register, &pending.replace("1 ) read \"A\"", "1 ) read \"B\"")).is_linearizable());
+    assert!(
+        check(Register, &pending.replace("1 ) read \"A\"", "1 ) read \"B\"")).is_linearizable()
+    );
     let too_early = "9 ( write \"A\"
         9 ) write \"A\"
         1 ( read

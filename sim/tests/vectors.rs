@@ -13,6 +13,7 @@ use quorate_sim::history::{Outcome, Value, jepsen, kv};
 use quorate_sim::mix;
 
 /// Returns the folder `name` of the vectors, if it is there.
+#[expect(clippy::print_stdout, reason = "who runs it should know what was left out")]
 fn folder(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a workspace");
     let vectors = env::var_os("QUORATE_VECTORS").unwrap_or_else(|| "../shared/vectors".into());

@@ -88,7 +88,7 @@ fn jepsen_logs(folder: &Path, rounds: usize) -> io::Result<Row> {
     })
 }
 
-/// A log of a key-value store, key by key. No Rust crate here splits by key: `nan`.
+/// A log of a key-value store, key by key. No Rust crate here splits by key, so there is no peer.
 fn kv_log(folder: &Path, name: &str, rounds: usize) -> io::Result<Row> {
     let input = BufReader::new(fs::File::open(folder.join(format!("{name}.txt")))?);
     let history = kv::read(&Each(Kv), input).map_err(io::Error::other)?;

@@ -12,9 +12,9 @@
 //!
 //! - Histories split by key are as many small ones. All are searched in turns, with a budget that
 //!   grows: a hard key cannot hide the violation of another.
-//! - Reads come first, and are never taken back: they change nothing, so now is as good as later.
-//!   This is only true of what changes *no* state. A write of what is there already must wait its
-//!   turn, because it may be needed later.
+//! - Reads come first, and no other is tried in their place: they change nothing, so now is as good
+//!   as later. This is only true of what changes *no* state. A write of what is there already must
+//!   wait its turn, because it may be needed later.
 //! - What may have happened comes last, and only if it changes the state. A pair that was entered
 //!   with fewer of them before is not entered again.
 //!
@@ -64,11 +64,16 @@ use crate::history::History;
 #[doc(alias = "knossos")]
 pub struct Linearizable<M: Model> {
     model: M,
-    parts: fn(&M, &History<M::Operation, M::Return>) -> Vec<Vec<u32>>,
+    parts: fn(&M, &HistoryOf<M>) -> Vec<Part>,
     label: fn(&M, &M::Operation) -> String,
     max_steps: u64,
     max_bytes: usize,
 }
+
+type HistoryOf<M> = History<<M as Model>::Operation, <M as Model>::Return>;
+
+/// The operations of a key, as positions in the history.
+type Part = Vec<u32>;
 
 /// What a checker found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -89,13 +94,7 @@ impl<M: Model> Linearizable<M> {
     /// Makes a checker that judges all operations together.
     #[must_use]
     pub const fn whole(model: M) -> Self {
-        Self {
-            model,
-            parts: all,
-            label: no_label,
-            max_steps: MAX_STEPS,
-            max_bytes: MAX_BYTES,
-        }
+        Self { model, parts: all, label: no_label, max_steps: MAX_STEPS, max_bytes: MAX_BYTES }
     }
 
     /// Sets how many steps it may take, over all keys; one is to try one operation at one state.
@@ -138,10 +137,8 @@ impl<M: Model> Linearizable<M> {
             let mut next = Vec::new();
             for part in waiting {
                 let search = match part {
-                    Turn::First(spans) => {
-                        Search::new(&self.model, history, spans, &mut budget).map(Box::new)
-                    }
-                    Turn::Later(search) => Some(search),
+                    Turn::First(spans) => Search::new(&self.model, history, spans, &mut budget),
+                    Turn::Later(search) => Some(*search),
                 };
                 let Some(mut search) = search else {
                     is_unknown = true;
@@ -152,7 +149,7 @@ impl<M: Model> Linearizable<M> {
                 spent += used;
                 match progress {
                     Progress::Found => search.free(&mut budget),
-                    Progress::Paused => next.push(Turn::Later(search)),
+                    Progress::Paused => next.push(Turn::Later(Box::new(search))),
                     Progress::Full => {
                         is_unknown = true;
                         search.free(&mut budget);
@@ -183,17 +180,17 @@ impl<M: Keyed> Linearizable<M> {
 
 /// A key, before and after its first turn.
 enum Turn<S> {
-    First(Vec<u32>),
+    First(Part),
     Later(Box<Search<S>>),
 }
 
-fn all<M: Model>(_model: &M, history: &History<M::Operation, M::Return>) -> Vec<Vec<u32>> {
+fn all<M: Model>(_model: &M, history: &HistoryOf<M>) -> Vec<Part> {
     let count = u32::try_from(history.spans().len()).expect("a history has below 2^32 operations");
     vec![(0..count).collect()]
 }
 
-fn each_key<M: Keyed>(model: &M, history: &History<M::Operation, M::Return>) -> Vec<Vec<u32>> {
-    let mut parts: BTreeMap<&M::Key, Vec<u32>> = BTreeMap::new();
+fn each_key<M: Keyed>(model: &M, history: &HistoryOf<M>) -> Vec<Part> {
+    let mut parts: BTreeMap<&M::Key, Part> = BTreeMap::new();
     for (index, span) in (0..).zip(history.spans()) {
         parts.entry(model.key(&span.operation)).or_default().push(index);
     }

@@ -1,4 +1,4 @@
-//! Models of the usual objects. All hold [`Value`](crate::history::Value)s, and all have a
+//! Models of the usual objects. All hold [`Value`]s, and all have a
 //! [`Vocabulary`](crate::history::Vocabulary), so that their histories can be read from files.
 //!
 //! | model | operations in a file: `f`, `value` of the call -> `value` of the return |

@@ -30,6 +30,8 @@ pub(super) struct Interval {
     /// `None` if it may happen at any time later.
     pub(super) returned: Option<u64>,
     pub(super) is_read: bool,
+    /// Which operation of the history it is.
+    pub(super) span: u32,
 }
 
 /// # Invariants
@@ -49,7 +51,7 @@ impl Links {
     /// Makes the lists of `intervals`: first the known ones, then the rest, each in the order of
     /// their calls.
     pub(super) fn new(intervals: &[Interval]) -> Self {
-        let known = intervals.iter().take_while(|it| it.returned.is_some()).count();
+        let known = intervals.partition_point(|it| it.returned.is_some());
         let (known, total) = (index(known), index(intervals.len()));
         let mut events = Vec::with_capacity((total + known) as usize);
         for (node, interval) in (0..).zip(intervals) {

@@ -201,10 +201,10 @@ pub(super) const fn spread(number: u64) -> u64 {
 }
 
 /// The first table: most small histories need no other.
-const SLOTS: usize = 64;
+const SLOTS: usize = 16;
 
 /// The first arena.
-const ARENA_WORDS: usize = 128;
+const ARENA_WORDS: usize = 32;
 
 #[cfg(test)]
 mod tests {

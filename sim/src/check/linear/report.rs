@@ -168,8 +168,7 @@ impl<O: Display, R: Display, D: Fn(u32) -> String> Scene<'_, O, R, D> {
     }
 
     fn prefix(&self, end: &DeadEnd) -> Prefix {
-        let last: Vec<usize> =
-            end.last.iter().map(|op| self.ops[*op as usize] as usize).collect();
+        let last: Vec<usize> = end.last.iter().map(|op| self.ops[*op as usize] as usize).collect();
         let skipped = end.last.len().saturating_sub(LAST_SHOWN);
         let text = last[skipped..].iter().map(|index| self.text(*index)).collect::<Vec<_>>();
         let state = shortened((self.describe)(end.state));

@@ -74,7 +74,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
         if !budget.take(bytes) {
             return None;
         }
-        let mut all: Vec<(bool, Interval, u32)> = Vec::with_capacity(spans.len());
+        let mut all = Vec::with_capacity(spans.len());
         for span_index in spans {
             let span = &history.spans()[span_index as usize];
             let is_read = model.is_read(&span.operation, span.outcome.returned());
@@ -85,12 +85,10 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
                 Outcome::Info { .. } => None,
             };
             let called = span.called.as_nanos();
-            let interval = Interval { called, returned, is_read };
-            all.push((returned.is_none(), interval, span_index));
+            all.push(Interval { called, returned, is_read, span: span_index });
         }
-        all.sort_by_key(|(is_unknown, interval, span)| (*is_unknown, interval.called, *span));
-        let intervals: Vec<Interval> = all.iter().map(|it| it.1).collect();
-        let links = Links::new(&intervals);
+        all.sort_by_key(|it| (it.returned.is_none(), it.called, it.span));
+        let links = Links::new(&all);
         let (known, total) = (links.known(), links.total());
         let words = |count: u32| vec![0; count.div_ceil(64) as usize];
         let mut states = States::new(all.len());
@@ -98,8 +96,8 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
         let state_bytes = model.state_bytes(&initial);
         let state = states.number(initial, state_bytes, budget)?;
         Some(Self {
-            spans: all.iter().map(|it| it.2).collect(),
-            is_read: intervals[..known as usize].iter().map(|it| it.is_read).collect(),
+            spans: all.iter().map(|it| it.span).collect(),
+            is_read: all[..known as usize].iter().map(|it| it.is_read).collect(),
             states,
             memo: Memo::new(),
             known: words(known),
@@ -148,9 +146,6 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
                     Entry::New if self.remaining == 0 => return (Progress::Found, steps),
                     Entry::New => {}
                     Entry::Full => return (Progress::Full, steps),
-                    Entry::Before if self.list == READS && !self.go_back() => {
-                        return (Progress::Nothing, steps);
-                    }
                     Entry::Before => {}
                 }
             } else if self.list < UNKNOWN {
@@ -203,8 +198,11 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
             let op = op - known;
             self.unknown[(op / 64) as usize] |= 1 << (op % 64);
         }
-        let is_remembered = next != self.state || !planted(Trap::ForgetsTrivial);
-        let entry = if is_remembered {
+        // What follows from a read is what follows from the pair before it.
+        let is_trivial = self.list == READS || next == self.state && planted(Trap::ForgetsTrivial);
+        let entry = if is_trivial {
+            Entry::New
+        } else {
             let end = (last / 64 + 1) as usize;
             let mut start = (first.min(last) / 64) as usize;
             while start < end && self.known[start] == u64::MAX {
@@ -213,8 +211,6 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
             let words = &self.known[start..end];
             let taken = Taken { first_word: index(start), known: words, unknown: &self.unknown };
             self.memo.enter(hash, next, taken, budget)
-        } else {
-            Entry::New
         };
         if entry != Entry::New {
             self.forget(op);
@@ -270,8 +266,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
     }
 
     /// Gives back what it holds of the budget.
-    #[expect(clippy::boxed_local, reason = "it is dropped here")]
-    pub(super) fn free(self: Box<Self>, budget: &mut Budget) {
+    pub(super) fn free(self, budget: &mut Budget) {
         budget.give(self.bytes + self.memo.bytes() + self.states.bytes());
     }
 

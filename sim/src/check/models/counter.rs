@@ -78,11 +78,7 @@ impl Vocabulary for Counter {
         }
     }
 
-    fn returned(
-        &self,
-        operation: &CounterOp,
-        value: Value,
-    ) -> Result<CounterReturn, &'static str> {
+    fn returned(&self, operation: &CounterOp, value: Value) -> Result<CounterReturn, &'static str> {
         match (operation, value.as_integer()) {
             (CounterOp::Add(_), _) => Ok(CounterReturn::Done),
             (CounterOp::Read, Some(found)) => Ok(CounterReturn::Found(found)),
