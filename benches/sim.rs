@@ -1,6 +1,6 @@
 //! What the world itself costs per event, without faults: `trivial` is five nodes that wake up, ask
-//! a neighbor and are answered, without laws; `raft5` is five of Raft with eight clients, and every law
-//! checked after every event. Most of `raft5` is the core and the laws.
+//! a neighbor and are answered, without laws; `raft5` is five of Raft with eight clients, and every
+//! law checked after every event. Most of `raft5` is the core and the laws.
 
 // The world of the simulation, as it is: a bench needs only one way into it.
 #[expect(dead_code, reason = "the rest is for tests")]
@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use quorate_core::{FetchId, Instant, NodeId, Output, OutputOf, Outputs, Protocol, WriteId};
-use quorate_sim::{
-    Boot, Done, Invoked, Node, OpId, Plan, Records, Refused, System, World,
-};
+use quorate_sim::{Boot, Done, Invoked, Node, OpId, Plan, Records, Refused, System, World};
 
 /// Asks the next node each millisecond, and answers who asks.
 struct Asker {
@@ -110,7 +108,9 @@ fn trivial(c: &mut Criterion) {
 
 /// Runs ten virtual seconds of Raft and returns how many events that were.
 fn run_raft(seed: u64) -> u64 {
-    let mut world = raft::five::<Records<quorate_consensus::raft::Raft>>(seed).without_story();
+    let suite = raft::suite::<Records<quorate_consensus::raft::Raft>>("raft5");
+    let plan = Plan::calm(5).with_seed(seed).with_clients(8);
+    let mut world = suite.world(plan).without_story();
     world.run_for(Duration::from_secs(10)).expect("the laws hold");
     world.stats().events
 }

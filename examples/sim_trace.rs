@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Parser};
-use quorate_sim::{Event, Kind, Recording, Why};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::{Event, Kind, Why};
 
 /// Draw a recorded run
 #[derive(Debug, Parser)]

@@ -47,9 +47,7 @@ pub const fn mix(seed: u64, stream: u64, counter: u64) -> u64 {
 /// let hits = (0..10_000).filter(|n| Ratio::percent(30).is_hit(mix(1, 1, *n))).count();
 /// assert!((2_850..3_150).contains(&hits));
 /// ```
-#[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize,
-)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Ratio(pub u32);
 
@@ -167,7 +165,11 @@ impl Delay {
                 min_nanos.saturating_add(exponential(number, mean_nanos))
             }
             Self::Bimodal { fast_nanos, slow_nanos, slow } => {
-                if slow.is_hit(number) { slow_nanos } else { fast_nanos }
+                if slow.is_hit(number) {
+                    slow_nanos
+                } else {
+                    fast_nanos
+                }
             }
             Self::Pareto { min_nanos } => pareto(number, min_nanos),
         }

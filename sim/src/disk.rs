@@ -163,6 +163,7 @@ impl Disk {
     /// Flips one to eight bits of one durable sector. Returns whether there is one.
     ///
     /// Which ones is a function of `entropy`.
+    #[must_use = "nothing rots on an empty disk"]
     pub fn rot(&self, entropy: u64) -> bool {
         let mut state = self.state.lock();
         let files = state.folder.durable_files();

@@ -1,15 +1,15 @@
 //! What clients saw: which operations they called, when, and how each ended.
 //!
 //! ```text
-//! process 1   |--- write 1 ---| ok        ok    it happened between the two stamps, and returned
-//! process 2        |--- write 2 ...  info       info  nobody knows: it may happen at any time later
-//! process 3   |- cas 1 2 -| fail                fail  it definitely never happens
-//! process 4                    |- read -| 2
+//! process 1   |--- write 1 ---| ok        it happened between the two stamps, and returned
+//! process 2        |--- write 2 ...  info  nobody knows: it may happen at any time later
+//! process 3   |- cas 1 2 -| fail           it definitely never happens
+//! process 4                    |- read -| ok, 2
 //! ```
 //!
 //! Stamps are of one clock that all clients share: the world's, never a node's. They are taken
 //! before the request is sent and after the answer is there, so that intervals are closed: equal
-//! stamps are concurrent, also those of one process.
+//! stamps are concurrent, for a checker also those of one process: let time pass between them.
 //!
 //! Histories are read from files by [`lines`], [`jepsen`], [`kv`] and [`load`], and written by
 //! [`lines`] and [`edn`].
@@ -23,6 +23,8 @@ mod ledger;
 pub mod lines;
 pub mod load;
 mod value;
+
+use std::collections::BTreeMap;
 
 use quorate_core::Instant;
 
@@ -133,6 +135,14 @@ pub struct Event<'a, O, R> {
     pub span: &'a Span<O, R>,
 }
 
+impl<O, R> Clone for Event<'_, O, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O, R> Copy for Event<'_, O, R> {}
+
 impl<O, R> Default for History<O, R> {
     fn default() -> Self {
         Self::new()
@@ -149,7 +159,7 @@ impl<O, R> History<O, R> {
     /// Starts a process under a number that no other has.
     pub const fn start(&mut self) -> Process {
         let number = self.next_process;
-        self.next_process += 1;
+        self.next_process = self.next_process.saturating_add(1);
         Process { number }
     }
 
@@ -213,19 +223,31 @@ impl<O, R> History<O, R> {
         &self.spans
     }
 
-    /// Returns the calls and the returns in the order of their stamps, calls before returns where
-    /// stamps are equal. An operation that is open has no return. O(n log n).
+    /// Returns the calls and the returns in the order of their stamps. What is open has no return.
+    /// O(n log n).
+    ///
+    /// Where stamps are equal, calls come before returns, but what one process did stays in order.
     #[must_use]
     pub fn events(&self) -> Vec<Event<'_, O, R>> {
         let mut events = Vec::with_capacity(2 * self.spans.len());
+        // For each process its last return: where it is in `events`, and when it was.
+        let mut returns: BTreeMap<u64, (usize, Instant)> = BTreeMap::new();
         for (index, span) in self.spans.iter().enumerate() {
-            events.push(Event { at: span.called, is_return: false, index, span });
+            let last = returns.get(&span.process).filter(|(_, at)| *at == span.called);
+            let mut rank = CALL;
+            if let Some((place, _)) = last {
+                rank = BETWEEN;
+                let before: &mut (u8, Event<'_, O, R>) = &mut events[*place];
+                before.0 = BETWEEN;
+            }
+            events.push((rank, Event { at: span.called, is_return: false, index, span }));
             if let Some(at) = span.outcome.at() {
-                events.push(Event { at, is_return: true, index, span });
+                returns.insert(span.process, (events.len(), at));
+                events.push((RETURN, Event { at, is_return: true, index, span }));
             }
         }
-        events.sort_by_key(|event| (event.at, event.is_return, event.index));
-        events
+        events.sort_by_key(|(rank, event)| (event.at, *rank, event.index, event.is_return));
+        events.into_iter().map(|(_, event)| event).collect()
     }
 }
 
@@ -307,3 +329,8 @@ impl Words {
         Self { f: f.to_owned(), key: None, value }
     }
 }
+
+/// At equal stamps: a call, what lies between two operations of one process, a return.
+const CALL: u8 = 0;
+const BETWEEN: u8 = 1;
+const RETURN: u8 = 2;

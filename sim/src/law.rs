@@ -86,11 +86,7 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
-    pub(crate) fn new(
-        kind: ViolationKind,
-        law: impl Into<String>,
-        why: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(kind: ViolationKind, law: impl Into<String>, why: impl Into<String>) -> Self {
         Self { kind, law: law.into(), why: why.into() }
     }
 

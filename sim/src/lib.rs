@@ -4,16 +4,18 @@
 #[cfg(test)]
 extern crate self as quorate_sim;
 
+pub mod check;
 mod client;
 mod clock;
+mod damage;
 mod decision;
 mod disk;
-mod history;
+pub mod history;
 mod law;
 mod mistake;
 mod network;
 mod plan;
-mod recording;
+pub mod recording;
 mod records;
 mod seeds;
 mod shrink;
@@ -27,14 +29,15 @@ mod world;
 
 pub use client::{Done, Draw, Invoked, OpId, Reply};
 pub use clock::Clock;
+pub use damage::damage;
 pub use decision::{Delay, Ratio, mix};
 pub use disk::{Disk, DiskFile, DiskLock, Op, Operation};
-pub use history::*;
+pub use history::History;
 pub use law::{Law, ViolationKind};
 pub use mistake::Mistake;
 pub use plan::{Family, Fault, FaultKind, Faults, Knobs, Plan, PlanError, Setting};
 pub use quorate_core::{self, Instant, NodeId, Protocol};
-pub use recording::{Event, Kind, Lane, ReadError, Recording, Why};
+pub use recording::Recording;
 pub use records::Records;
 pub use seeds::{Caught, check_seeds, count_caught};
 pub use shrink::Size;

@@ -129,9 +129,8 @@ impl Network {
             return Fate::Lost { why: "queue" };
         }
         let stream = link.stream;
-        let hits = |ratio: Ratio, purpose| {
-            ratio != Ratio::NEVER && ratio.is_hit(stream.number(purpose))
-        };
+        let hits =
+            |ratio: Ratio, purpose| ratio != Ratio::NEVER && ratio.is_hit(stream.number(purpose));
         if hits(knobs.loss, Purpose::Loss) {
             if knobs.is_stream {
                 self.reset(now, from, to);
@@ -156,8 +155,7 @@ impl Network {
         }
         let is_repeated = !knobs.is_stream && hits(knobs.repeat, Purpose::Repeat);
         let again = is_repeated.then(|| at.saturating_add(draw(Purpose::Again)));
-        let damage =
-            hits(knobs.corrupt, Purpose::Corrupt).then(|| stream.number(Purpose::Damage));
+        let damage = hits(knobs.corrupt, Purpose::Corrupt).then(|| stream.number(Purpose::Damage));
         link.under_way += 1 + u32::from(is_repeated);
         Fate::Arrives { at, again, damage, connection: link.connection }
     }

@@ -57,10 +57,7 @@ pub fn check_seeds<T: Display, E: Display>(
 ///
 /// For mistakes that a simulation must catch.
 #[must_use]
-pub fn count_caught<T, E: Display>(
-    seeds: Range<u64>,
-    run: impl Fn(u64) -> Result<T, E>,
-) -> Caught {
+pub fn count_caught<T, E: Display>(seeds: Range<u64>, run: impl Fn(u64) -> Result<T, E>) -> Caught {
     let runs = seeds.end.saturating_sub(seeds.start);
     let mut caught = Caught { runs, count: 0, first: None };
     for seed in seeds {

@@ -78,8 +78,7 @@ pub(crate) fn shrink(
     may_go_on: &dyn Fn() -> bool,
 ) -> (Failed, u32) {
     let fingerprint = failed.violation.fingerprint();
-    let mut shrinker =
-        Shrinker { best: failed, fingerprint, least_nodes, runs: 0, run, may_go_on };
+    let mut shrinker = Shrinker { best: failed, fingerprint, least_nodes, runs: 0, run, may_go_on };
     shrinker.shrink();
     (shrinker.best, shrinker.runs)
 }
@@ -115,8 +114,8 @@ impl Shrinker<'_> {
         self.runs < RUNS_MAX && (self.may_go_on)()
     }
 
-    /// Runs the plan with a change, with its seed and a few others, and keeps it if it fails for the
-    /// same reason.
+    /// Runs the plan with a change, with its seed and a few others, and keeps it if it fails for
+    /// the same reason.
     ///
     /// Most failures need something to happen at the right moment. What is taken away moves all
     /// that follows from it, and with another seed another moment may be the right one.

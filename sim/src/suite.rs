@@ -217,10 +217,10 @@ impl<S: System + Send> Suite<S> {
         self.play_with(self.world(plan)).map_err(|failed| failed.violation)
     }
 
-    fn play_with(&self, mut world: World<S>) -> Result<World<S>, Failed> {
+    fn play_with(&self, mut world: World<S>) -> Result<World<S>, Box<Failed>> {
         match self.act_out(&mut world) {
             Ok(()) => Ok(world),
-            Err(violation) => Err(Failed {
+            Err(violation) => Err(Box::new(Failed {
                 plan: world.plan().clone(),
                 operations: world.operations(),
                 events: world.stats().events,
@@ -228,7 +228,7 @@ impl<S: System + Send> Suite<S> {
                     Box::new(world.trace().record(self.name, world.plan(), Some(&violation)))
                 }),
                 violation,
-            }),
+            })),
         }
     }
 

@@ -18,9 +18,12 @@ mod faults;
 mod hand;
 mod queue;
 mod site;
+mod start;
+mod stats;
 
 pub(crate) use self::clients::Workload;
 pub use self::drain::ready;
+pub use self::stats::Stats;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,8 +43,7 @@ use crate::law::{Broken, Law, ViolationKind};
 use crate::mistake::Mistake;
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::stream::Purpose;
-use crate::system::{Boot, Node, Nodes, System};
+use crate::system::{Node, Nodes, System};
 use crate::trace::{Noted, Trace, What};
 use crate::traps::{Trap, planted};
 use crate::violation::{Phase, Violation, panic_message};
@@ -76,52 +78,6 @@ pub struct World<S: System> {
     at_this_instant: u64,
     trace: Trace<S>,
     stats: Stats,
-}
-
-/// How much of what happened.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Everything that was taken from the queue and was not out of date.
-    pub events: u64,
-    /// Messages that were handed to the network.
-    pub sent: u64,
-    /// Messages that reached a core, repeats included.
-    pub delivered: u64,
-    /// Messages lost: by chance, to a cut, to a node that was down.
-    pub lost: u64,
-    /// Messages that were to arrive twice.
-    pub repeated: u64,
-    /// Messages that were damaged on the way.
-    pub damaged: u64,
-    /// Deadlines that were run.
-    pub timeouts: u64,
-    /// Syncs that succeeded.
-    pub syncs: u64,
-    /// Fetches that were answered.
-    pub fetches: u64,
-    /// Deliveries to the application.
-    pub applied: u64,
-    /// Operations that clients started.
-    pub invoked: u64,
-    /// Operations that happened, as clients were told.
-    pub completed: u64,
-    /// Starts, the first ones included.
-    pub boots: u64,
-    /// Crashes, of whatever cause.
-    pub crashes: u64,
-    /// Of the crashes, those between two outputs of one drain or within a sync.
-    pub power_cuts: u64,
-    /// Pauses.
-    pub pauses: u64,
-    /// Partitions.
-    pub partitions: u64,
-    /// Faults of the plan that happened.
-    pub faults: u64,
-    /// Faults of the plan that were beyond the budget.
-    pub vetoed: u64,
-    /// Starts that were refused because what was durable had been destroyed.
-    pub refused: u64,
 }
 
 impl<S: System> World<S> {
@@ -349,23 +305,6 @@ impl<S: System> World<S> {
         result.map_err(|broken| self.report(broken))
     }
 
-    /// Starts every node and every client, once.
-    fn start(&mut self) -> Result<(), Broken> {
-        if self.is_started {
-            return Ok(());
-        }
-        self.is_started = true;
-        for index in 0..self.plan.faults.len() {
-            let at = crate::decision::nanos(self.plan.faults[index].at);
-            self.queue.push(at, Happening::Fault { index });
-        }
-        for node in 0..self.sites.len() {
-            self.boot(node)?;
-        }
-        self.start_clients();
-        Ok(())
-    }
-
     /// Lets time pass until `at`.
     #[inline]
     fn pass_to(&mut self, at: u64) -> Result<(), Broken> {
@@ -386,61 +325,6 @@ impl<S: System> World<S> {
         }
         let why = format!("{EVENTS_PER_INSTANT_MAX} events at {}, and no end", self.now());
         Err(Broken::new(ViolationKind::Livelock, "livelock", why))
-    }
-
-    fn boot(&mut self, node: usize) -> Result<(), Broken> {
-        self.note(Kind::Boot, node, || What::Boots);
-        let site = &mut self.sites[node];
-        let seed = site.begin(&self.plan.knobs);
-        let id = self.nodes.ids[node];
-        let incarnation = u64::from(site.epoch) + 1;
-        let now = site.clock.local(self.now);
-        let tuning_number = crate::mix(self.plan.seed, Purpose::Tuning as u64, 0);
-        let boot = Boot {
-            id,
-            ids: &self.nodes.ids,
-            now,
-            seed,
-            incarnation,
-            tuning_number,
-            is_tuned: self.plan.knobs.is_tuned,
-            clock: &site.wall,
-            disk: &site.disk,
-            log: &site.log,
-        };
-        self.stats.boots += 1;
-        let strikes = site.disk.count_strikes();
-        let (core, storage) = match self.system.boot(&boot) {
-            Ok(parts) => parts,
-            Err(refused) if strikes < site.disk.count_strikes() && !site.is_spoiled => {
-                // The disk failed in the middle of it: whoever is on duty starts it again.
-                site.end();
-                let epoch = site.epoch;
-                let at = self.now.saturating_add(RETRY_BOOT_NANOS);
-                self.queue.push(at, Happening::Restart { node, epoch });
-                self.note(Kind::Crash, node, || {
-                    What::Chose(format!("cannot start, its disk fails: {refused}"))
-                });
-                return Ok(());
-            }
-            Err(refused) if site.is_spoiled => {
-                site.is_refusing = true;
-                self.stats.refused += 1;
-                self.note(Kind::Crash, node, || {
-                    What::Chose(format!("refuses to start, as it should: {refused}"))
-                });
-                return Ok(());
-            }
-            Err(refused) => {
-                let why = format!("{id} cannot start: {refused}");
-                return Err(Broken::new(ViolationKind::Start, "start", why));
-            }
-        };
-        let application = S::Application::default();
-        let live = Node { id, core, storage, application, now, incarnation };
-        self.laws.iter_mut().for_each(|law| law.booted(&live));
-        self.nodes.slots[node] = Some(live);
-        self.settle(node)
     }
 
     /// Lets one thing happen, with all that follows from it at once.
@@ -561,9 +445,6 @@ impl<S: System> fmt::Debug for World<S> {
             .finish_non_exhaustive()
     }
 }
-
-/// How soon a node is started again whose disk failed while it started.
-const RETRY_BOOT_NANOS: u64 = 100_000_000;
 
 /// More than any burst, and soon reached by what has no end.
 const EVENTS_PER_INSTANT_MAX: u64 = 1_000_000;

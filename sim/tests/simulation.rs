@@ -27,7 +27,9 @@ fn a_sound_protocol_keeps_its_laws() {
 
 #[test]
 fn a_sound_storage_keeps_them_on_a_disk() {
-    suite::<on_disk::Journal>("a_sound_storage_keeps_them_on_a_disk", Bug::None).seeds(0..200).run();
+    suite::<on_disk::Journal>("a_sound_storage_keeps_them_on_a_disk", Bug::None)
+        .seeds(0..200)
+        .run();
 }
 
 #[test]

@@ -23,7 +23,9 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use proptest::prelude::*;
-use quorate_sim::{Event, Kind, Recording};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::{Event, Kind};
 
 use self::markup::{Element, with_classes};
 

@@ -7,13 +7,15 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bytes::Bytes;
-use quorate_consensus::raft::{Answer, Config, Delivery, Query, Raft, ReadId, Record, Role};
+use bytes::{Bytes, BytesMut};
+use quorate_consensus::raft::{
+    Answer, Config, Delivery, Message, Query, Raft, ReadId, Record, Role,
+};
 use quorate_consensus::{Entry, Index, LogId, Majority, NodeId, Outcome, Proposals};
-use quorate_core::{SplitMix64, Storage};
+use quorate_core::{SplitMix64, Storage, Wire as _};
 use quorate_sim::{
     Badge, Boot, Delay, Done, Invoked, Node, OpId, Plan, Ratio, Records, Refused, Suite, System,
-    Violation, World,
+    Violation, World, damage,
 };
 
 pub(crate) use self::laws::RaftLaws;
@@ -24,7 +26,9 @@ pub(crate) fn suite<S: RaftStorage>(name: &'static str) -> Suite<Cluster<S>> {
         .nodes(3..=5)
         .clients(8)
         .time(FAULTY)
-        .workload(|draw| if draw.kind(4) < 3 { Operation::propose(draw.id()) } else { Operation::Read })
+        .workload(
+            |draw| if draw.kind(4) < 3 { Operation::propose(draw.id()) } else { Operation::Read },
+        )
         .law(RaftLaws::default())
         .converges(WITHIN, agree)
         .must_see(["done", "lost", "read", "refused read", "leader", "truncation", "crash", "loss"])
@@ -40,10 +44,8 @@ pub(crate) fn shaky<S: RaftStorage>(name: &'static str) -> Suite<Cluster<S>> {
         .law(RaftLaws::default())
         .converges(WITHIN, agree)
         .adjust(|plan| {
-            let mean = |millis: u64| Delay::Exponential {
-                min_nanos: 0,
-                mean_nanos: millis * 1_000_000,
-            };
+            let mean =
+                |millis: u64| Delay::Exponential { min_nanos: 0, mean_nanos: millis * 1_000_000 };
             let knobs = &mut plan.knobs;
             knobs.is_tuned = true;
             knobs.power_cut = Ratio::percent(1);
@@ -99,18 +101,6 @@ fn hunt<S: RaftStorage>(
         }
     }
     Ok(())
-}
-
-/// Five nodes with the usual limits and eight busy clients, all laws on.
-pub(crate) fn five<S: RaftStorage>(seed: u64) -> World<Cluster<S>> {
-    let mut plan = Plan::calm(5).with_seed(seed).with_clients(8);
-    plan.knobs.think = Duration::from_millis(20);
-    World::new(Cluster::new(Power::Good), plan)
-        .with_workload(|draw| match draw.below(4) {
-            0 => Operation::Read,
-            _ => Operation::propose(draw.id()),
-        })
-        .with_law(RaftLaws::default())
 }
 
 /// Once nobody proposes any more, all nodes that are up have all that any client was told of.
@@ -291,6 +281,16 @@ impl<S: RaftStorage> System for Cluster<S> {
                 }
             }
         }
+    }
+
+    fn bytes(&self, message: &Message) -> u64 {
+        let mut bytes = BytesMut::new();
+        message.encode(&mut bytes);
+        bytes.len() as u64
+    }
+
+    fn damage(&self, message: &Message, random: &mut SplitMix64) -> Option<Message> {
+        damage(message, crc32fast::hash, random)
     }
 
     fn badge(&self, core: &Raft) -> Badge {

@@ -1,4 +1,9 @@
-//! Logs of a register that Jepsen wrote: `INFO  jepsen.util - 2	:invoke	:cas	[2 4]`.
+//! Logs of a register that Jepsen wrote.
+//!
+//! ```text
+//! INFO  jepsen.util - 2    :invoke    :cas    [2 4]
+//! INFO  jepsen.util - 2    :info      :cas    :timed-out
+//! ```
 //!
 //! Lines are in the order of time and have no stamps; stamps are the numbers of the lines. Lines
 //! of the nemesis, and all that is no line of `jepsen.util`, are left out. `:fail :cas` means that
@@ -32,9 +37,7 @@ pub fn read<V: Vocabulary>(
         let f = f.strip_prefix(':').ok_or_else(|| malformed(line, "an :operation", f))?;
         let parsed = || parse(value).ok_or_else(|| malformed(line, VALUE, value));
         let step = match (kind, f) {
-            (":invoke", _) => {
-                Step::Invoke(Words { f: f.to_owned(), key: None, value: parsed()? })
-            }
+            (":invoke", _) => Step::Invoke(Words { f: f.to_owned(), key: None, value: parsed()? }),
             (":ok", "read") => Step::Ok(parsed()?),
             (":ok", _) => Step::Ok(Value::Null),
             (":fail", "cas") => Step::Ok(Value::Bool(false)),

@@ -21,7 +21,7 @@ pub enum Value {
     /// A text.
     Text(Arc<str>),
     /// A list.
-    List(Arc<[Value]>),
+    List(Arc<[Self]>),
 }
 
 impl Value {
@@ -124,9 +124,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        i64::try_from(number).map(Value::Integer).map_err(|_| {
-            E::custom(format_args!("{number} is beyond a signed number of 64 bits"))
-        })
+        i64::try_from(number)
+            .map(Value::Integer)
+            .map_err(|_| E::custom(format_args!("{number} is beyond a signed number of 64 bits")))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {

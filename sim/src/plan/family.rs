@@ -126,14 +126,8 @@ impl Family {
 
     /// The families that few systems promise to bear: what was acknowledged is gone or seems to be,
     /// or a clock lies about how wrong it is. [`Faults::all`] has none of them.
-    pub const DESTRUCTIVE: [Self; 6] = [
-        Self::Wipe,
-        Self::Misread,
-        Self::Rot,
-        Self::Misdirect,
-        Self::LostWrite,
-        Self::BrokenBound,
-    ];
+    pub const DESTRUCTIVE: [Self; 6] =
+        [Self::Wipe, Self::Misread, Self::Rot, Self::Misdirect, Self::LostWrite, Self::BrokenBound];
 
     /// Returns the name, as in plans and on the command line.
     #[must_use]

@@ -165,7 +165,8 @@ impl Draw {
     fn add_faults(self, family: Family, plan: &mut Plan) {
         let Some((most_per_minute, longest)) = frequency(family) else { return };
         let time = nanos(plan.time);
-        let most = (u128::from(most_per_minute) * u128::from(time) / u128::from(60 * SECOND)).max(1);
+        let most =
+            (u128::from(most_per_minute) * u128::from(time) / u128::from(60 * SECOND)).max(1);
         let most = u64::try_from(most).unwrap_or(u64::MAX).min(FAULTS_MAX);
         let is_few = self.choose(0, 2) == 0;
         let (count, mean) = if is_few {
@@ -193,7 +194,8 @@ impl Draw {
         let half = plan.nodes as u64 / 2;
         let mut nodes: Vec<NodeId> = plan.ids().collect();
         nodes.sort_by_key(|node| mix(self.number, 4, node.0));
-        nodes.truncate(usize::try_from(self.choose(5, half) + 1).expect("a count").min(nodes.len()));
+        nodes
+            .truncate(usize::try_from(self.choose(5, half) + 1).expect("a count").min(nodes.len()));
         nodes.sort();
         nodes
     }

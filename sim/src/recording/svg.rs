@@ -33,7 +33,8 @@ impl Recording {
     /// ones; a line says how many are not. Texts are shortened; a tooltip has the whole.
     ///
     /// ```
-    /// use quorate_sim::{Event, Kind, Recording};
+    /// use quorate_sim::Recording;
+    /// use quorate_sim::recording::{Event, Kind};
     ///
     /// let mut recording = Recording::new("hello", 7, ().into()).node(1, "alice");
     /// let text = "is <here>".to_owned();

@@ -1,5 +1,8 @@
 //! What is said about a history when its run is over.
 
+use std::fmt;
+
+use crate::check::{Linearizable, Model, Verdict};
 use crate::history::History;
 
 /// Somebody who looks at what clients saw, and at nothing else.
@@ -15,6 +18,25 @@ pub trait Judge<O, R>: Send + Sync {
     ///
     /// Why no correct system has this history.
     fn judge(&self, history: &History<O, R>) -> Result<(), String>;
+}
+
+/// A verdict that is [`Unknown`](Verdict::Unknown) is a failure too: a budget that is too small for
+/// the history shows nothing.
+impl<M> Judge<M::Operation, M::Return> for Linearizable<M>
+where
+    M: Model<Operation: fmt::Display, Return: fmt::Display> + Send + Sync,
+{
+    fn name(&self) -> &str {
+        "linearizable"
+    }
+
+    fn judge(&self, history: &History<M::Operation, M::Return>) -> Result<(), String> {
+        match self.check(history) {
+            Verdict::Linearizable => Ok(()),
+            Verdict::Violation(why) => Err(why.to_string()),
+            Verdict::Unknown { spent } => Err(format!("undecided after {spent} steps")),
+        }
+    }
 }
 
 impl<O, R, F> Judge<O, R> for (&'static str, F)

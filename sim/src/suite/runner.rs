@@ -57,7 +57,7 @@ struct Shared {
     done: AtomicU64,
     stop: AtomicBool,
     seen: Mutex<BTreeSet<&'static str>>,
-    failed: Mutex<BTreeMap<Fingerprint, (u64, Failed)>>,
+    failed: Mutex<BTreeMap<Fingerprint, (u64, Box<Failed>)>>,
 }
 
 impl<S: System + Send> Suite<S> {
@@ -65,9 +65,9 @@ impl<S: System + Send> Suite<S> {
     /// then all seeds.
     ///
     /// The environment may say otherwise: `SEED=42` runs one seed and prints its story,
-    /// `SEEDS=0..2000` other seeds, `PLAN=file.json` one plan, `JOBS=1` with one thread, `TRACE=dir`
-    /// writes the story of every run there, `COLLECT=1` goes on after a failure and tells one for
-    /// each fingerprint.
+    /// `SEEDS=0..2000` other seeds, `PLAN=file.json` one plan, `JOBS=1` with one thread,
+    /// `TRACE=dir` writes the story of every run there, `COLLECT=1` goes on after a failure and
+    /// tells one for each fingerprint.
     ///
     /// # Panics
     ///
@@ -108,7 +108,7 @@ impl<S: System + Send> Suite<S> {
     }
 
     /// Plays a plan without its story; and, if it fails, once more with it.
-    fn attempt(&self, plan: Plan) -> Result<(u64, Vec<&'static str>), Failed> {
+    fn attempt(&self, plan: Plan) -> Result<(u64, Vec<&'static str>), Box<Failed>> {
         match silently(|| self.play_with(self.world(plan.clone()).without_story())) {
             Ok(world) => Ok((world.trace().digest(), world.seen())),
             Err(_) => match silently(|| self.play_with(self.world(plan))) {
@@ -120,14 +120,16 @@ impl<S: System + Send> Suite<S> {
 
     fn shrink(&self, failed: &Failed) -> Failure {
         let mut run = |plan: &Plan| {
-            silently(|| self.play_with(self.world(plan.clone()).without_story())).err()
+            silently(|| self.play_with(self.world(plan.clone()).without_story()))
+                .err()
+                .map(|it| *it)
         };
         #[expect(clippy::disallowed_methods, reason = "a person waits for this")]
         let started = std::time::Instant::now();
         let may_go_on = || started.elapsed() < SHRINK_TIME_MAX;
         let least = *self.setting.nodes.start();
         let (shortest, runs) = shrink(failed.clone(), least, &mut run, &may_go_on);
-        let mut failure = match self.attempt(shortest.plan.clone()) {
+        let mut failure = match self.attempt(shortest.plan) {
             Err(shrunk) => Failure::new(self.name, failed, &shrunk, runs),
             Ok(_) => Failure::new(self.name, failed, failed, runs),
         };
@@ -215,8 +217,8 @@ impl<S: System + Send> Suite<S> {
     /// Plays a plan from a file. The environment may ask for its story.
     #[expect(clippy::print_stdout, reason = "who replays a plan wants to know the end")]
     fn replay(&self, path: &Path, trace: Option<&Path>) -> Option<Failure> {
-        let text = fs::read_to_string(path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let plan =
             Plan::from_json(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         match self.attempt(plan.clone()) {

@@ -26,7 +26,11 @@ impl<S: System> Trace<S> {
         }
         if let Some(violation) = violation {
             let (law, text) = (violation.law.clone(), violation.why.clone());
-            recording.push(Event::new(violation.at.as_nanos(), None, Kind::Violation { law, text }));
+            recording.push(Event::new(
+                violation.at.as_nanos(),
+                None,
+                Kind::Violation { law, text },
+            ));
         }
         recording
     }
@@ -88,9 +92,7 @@ fn event<S: System>(line: &Line<S>, sent: &mut Sent) -> Event {
 fn complete<O: Display, R: Display>(id: OpId, operation: &O, reply: &Reply<R>) -> Kind {
     let (process, op) = numbers(id);
     match reply {
-        Reply::Ok(returned) => {
-            Kind::Ok { process, op, text: format!("{operation}: {returned}") }
-        }
+        Reply::Ok(returned) => Kind::Ok { process, op, text: format!("{operation}: {returned}") },
         Reply::Fail => Kind::Fail { process, op, text: operation.to_string() },
         Reply::Info => Kind::Info { process, op, text: operation.to_string() },
     }

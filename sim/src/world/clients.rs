@@ -83,9 +83,9 @@ impl<S: System> Clients<S> {
 
     /// Returns all operations that had their turn, skipped ones included.
     pub(super) fn started(&self) -> impl Iterator<Item = OpId> {
-        (0..).zip(&self.clients).flat_map(|(client, it)| {
-            (0..it.count).map(move |number| OpId::new(client, number))
-        })
+        (0..)
+            .zip(&self.clients)
+            .flat_map(|(client, it)| (0..it.count).map(move |number| OpId::new(client, number)))
     }
 
     fn id(&self, client: usize) -> OpId {

@@ -318,9 +318,9 @@ impl<S: System> World<S> {
         let is_well = |node: &NodeId| !self.is_impaired(self.at(*node));
         let left = self.budget_left();
         match kind {
-            FaultKind::Crash { node }
-            | FaultKind::Pause { node }
-            | FaultKind::Isolate { node } => 0 < left && is_well(node),
+            FaultKind::Crash { node } | FaultKind::Pause { node } | FaultKind::Isolate { node } => {
+                0 < left && is_well(node)
+            }
             FaultKind::OneWay { from, to } => {
                 0 < left && from.iter().chain(to).take(1).all(is_well)
             }

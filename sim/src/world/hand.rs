@@ -141,8 +141,8 @@ impl<S: System> World<S> {
     /// Ends every fault for good: all nodes are up and connected, and nothing is lost any more.
     ///
     /// Messages and syncs take as long as in a calm run, clocks stay as wrong as they are, and
-    /// clients go on as they like, whatever the plan says about operations. What a system promises in the end
-    /// it must do from here.
+    /// clients go on as they like, whatever the plan says about operations. What a system promises
+    /// in the end it must do from here.
     ///
     /// # Errors
     ///

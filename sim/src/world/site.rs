@@ -46,7 +46,9 @@ pub(super) enum ClientStep<R> {
 pub(super) enum Heard<R> {
     Reply(crate::client::Reply<R>),
     /// The node did not take it, and names another one, perhaps.
-    Refused { redirect: Option<usize> },
+    Refused {
+        redirect: Option<usize>,
+    },
 }
 
 /// The surroundings of a node: they outlive its crashes.
@@ -120,19 +122,15 @@ pub(super) struct Chance {
 }
 
 impl<P: Protocol, R> Site<P, R> {
-    pub(super) fn new(
-        seed: u64,
-        node: usize,
-        knobs: &Knobs,
-        elapsed: &Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(seed: u64, node: usize, knobs: &Knobs, elapsed: &Arc<AtomicU64>) -> Self {
         let about = |purpose| Stream::new(seed, purpose, node as u64, 0);
         let drift_ppb = u64::from(knobs.max_drift_ppm) * 1_000;
         let drift = scale(about(Purpose::Drift).next(), 2 * drift_ppb + 1);
         let drift = i64::try_from(drift).expect("below 2^43") - drift_ppb.cast_signed();
         let wall = Clock::following(elapsed);
         let margin = nanos(knobs.max_clock_offset);
-        let error = scale(about(Purpose::Offset).next(), margin.saturating_mul(2).saturating_add(1));
+        let error =
+            scale(about(Purpose::Offset).next(), margin.saturating_mul(2).saturating_add(1));
         let error = i128::from(error) - i128::from(margin);
         wall.set_error(i64::try_from(error).unwrap_or_default(), margin);
         Self {
@@ -181,7 +179,7 @@ impl<P: Protocol, R> Site<P, R> {
     }
 
     /// Loses the disk.
-    pub(super) fn wipe(&mut self) {
+    pub(super) fn wipe(&self) {
         self.disk.wipe();
         *self.log.lock() = Log::default();
     }

@@ -221,7 +221,9 @@ impl Protocol for Copies {
 }
 
 /// A storage for the values, in memory or on a disk.
-pub(crate) trait Keep: Storage<Value, Query = Read, Answer = Vec<u64>> + Sized + 'static {
+pub(crate) trait Keep:
+    Storage<Value, Query = Read, Answer = Vec<u64>> + Sized + 'static
+{
     fn open(boot: &Boot<'_, Copies>) -> Result<Self, String>;
 }
 

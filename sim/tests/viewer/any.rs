@@ -1,7 +1,9 @@
 //! Any recording, made of any texts.
 
 use proptest::prelude::*;
-use quorate_sim::{Event, Kind, Recording, Why};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::{Event, Kind, Why};
 
 /// Texts that have broken pages before.
 pub(crate) const NASTY: [&str; 14] = [

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use quorate_sim::{Kind, Recording};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::Kind;
 
 use super::{any, story};
 
@@ -73,7 +75,7 @@ fn nodes_of_one_name_are_two_hosts() {
     for id in 1..=3 {
         recording = recording.node(id, if id < 3 { "a b" } else { "a_b-2" });
         let text = String::new();
-        recording.push(quorate_sim::Event::new(id, id, Kind::Boot { text }));
+        recording.push(quorate_sim::recording::Event::new(id, id, Kind::Boot { text }));
     }
     let hosts: Vec<_> = read(&recording.to_shiviz()).into_iter().map(|it| it.0).collect();
     assert_eq!(hosts, ["a_b", "a_b-2", "a_b-2-2"]);

@@ -1,6 +1,8 @@
 //! The page in a real browser.
 
-use quorate_sim::{Event, Kind, Recording};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::{Event, Kind};
 
 use super::any::NASTY;
 use super::browser::Browser;

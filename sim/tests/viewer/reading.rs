@@ -3,7 +3,9 @@
 use std::io::{self, BufRead, Read};
 
 use proptest::prelude::*;
-use quorate_sim::{Kind, ReadError, Recording};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::{Kind, ReadError};
 
 use super::{any, story};
 

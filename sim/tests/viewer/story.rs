@@ -1,6 +1,8 @@
 //! A story to look at: five nodes, a partition, and a read that should not have been answered.
 
-use quorate_sim::{Event, Kind, Recording, Why};
+use quorate_sim::Recording;
+
+use quorate_sim::recording::{Event, Kind, Why};
 
 /// What is written down of it.
 pub(crate) struct Story {
