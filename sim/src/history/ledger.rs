@@ -266,4 +266,4 @@ pub(super) fn each_line(
 pub const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// How much of a line an error shows.
-const FOUND_CHARS_MAX: usize = 80;
+const FOUND_CHARS_MAX: usize = 120;

@@ -110,7 +110,10 @@ pub(super) fn kind_and_value<V: Vocabulary>(
 
 /// Makes the error for a line that is not the JSON of its format.
 pub(super) fn bad_json(line: u64, error: &serde_json::Error) -> ReadError {
-    malformed(line, "a JSON object with the fields of the format", &error.to_string())
+    // Of its place only the column is right: it was given one line.
+    let text = error.to_string();
+    let reason = text.rfind(" at line ").map_or(&*text, |end| &text[..end]);
+    malformed(line, "a JSON object with the fields of the format", reason)
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@
 //!           the known   the rest   the known        after every position
 //! ```
 //!
-//! Each list is in the order of time, in two arrays of indices. An operation can come next if its
+//! Each list is in the order of time, linked by indices. An operation can come next if its
 //! call is before the first return that is left.
 //!
 //! Source: the list of calls and returns is Lowe's (2017), 3; that it is split by kind is ours.
@@ -34,15 +34,20 @@ pub(super) struct Interval {
     pub(super) span: u32,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    next: u32,
+    previous: u32,
+    /// The rank in time.
+    position: u32,
+}
+
 /// # Invariants
 ///
 /// - Operations are taken back in the opposite order: a node's own links still say where it was.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
-    /// Next and previous.
-    links: Vec<[u32; 2]>,
-    /// The rank of each node in time.
-    positions: Vec<u32>,
+    nodes: Vec<Node>,
     known: u32,
     total: u32,
 }
@@ -62,10 +67,9 @@ impl Links {
         }
         events.sort_unstable();
         let ends = total + known;
-        let mut links: Vec<[u32; 2]> = (0..ends + 4).map(|it| [it, it]).collect();
-        let mut positions = vec![u32::MAX; links.len()];
+        let alone = |it| Node { next: it, previous: it, position: u32::MAX };
+        let mut nodes: Vec<Node> = (0..ends + 4).map(alone).collect();
         for (position, (_, _, node)) in (0..).zip(events) {
-            positions[node as usize] = position;
             let list = match node {
                 node if total <= node => RETURNS,
                 node if known <= node => UNKNOWN,
@@ -73,26 +77,26 @@ impl Links {
                 _ => WRITES,
             };
             let end = ends + list;
-            let last = links[end as usize][1];
-            links[node as usize] = [end, last];
-            links[last as usize][0] = node;
-            links[end as usize][1] = node;
+            let previous = nodes[end as usize].previous;
+            nodes[node as usize] = Node { next: end, previous, position };
+            nodes[previous as usize].next = node;
+            nodes[end as usize].previous = node;
         }
-        Self { links, positions, known, total }
+        Self { nodes, known, total }
     }
 
     /// Returns the first node of `list`, or its end.
     pub(super) fn first(&self, list: u32) -> u32 {
-        self.links[(self.total + self.known + list) as usize][0]
+        self.nodes[(self.total + self.known + list) as usize].next
     }
 
     pub(super) fn next(&self, node: u32) -> u32 {
-        self.links[node as usize][0]
+        self.nodes[node as usize].next
     }
 
     /// Returns the rank of `node` in time; the largest of all for the end of a list.
     pub(super) fn position(&self, node: u32) -> u32 {
-        self.positions[node as usize]
+        self.nodes[node as usize].position
     }
 
     /// Returns the rank of the first return that is left.
@@ -125,15 +129,15 @@ impl Links {
     }
 
     fn unlink(&mut self, node: u32) {
-        let [next, previous] = self.links[node as usize];
-        self.links[previous as usize][0] = next;
-        self.links[next as usize][1] = previous;
+        let Node { next, previous, .. } = self.nodes[node as usize];
+        self.nodes[previous as usize].next = next;
+        self.nodes[next as usize].previous = previous;
     }
 
     fn relink(&mut self, node: u32) {
-        let [next, previous] = self.links[node as usize];
-        self.links[previous as usize][0] = node;
-        self.links[next as usize][1] = node;
+        let Node { next, previous, .. } = self.nodes[node as usize];
+        self.nodes[previous as usize].next = node;
+        self.nodes[next as usize].previous = node;
     }
 
     pub(super) const fn known(&self) -> u32 {

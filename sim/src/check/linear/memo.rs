@@ -7,7 +7,7 @@
 //!
 //! The words of the known operations leave out those in front that are full and those behind that
 //! are empty, so that a set takes as much as what is concurrent. Equal keys are compared in full:
-//! a hash alone never decides.
+//! a hash alone never decides. Where all sets are one word, the word is the key.
 
 use std::cmp::Ordering;
 
@@ -70,6 +70,8 @@ struct Slot {
 /// - The number of slots is a power of 2, and one of them is free.
 #[derive(Clone, Debug)]
 pub(super) struct Memo {
+    /// Whether a set is one word: then it is its own key, and the arena stays empty.
+    is_single: bool,
     slots: Vec<Slot>,
     count: usize,
     arena: Vec<u64>,
@@ -77,8 +79,10 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), count: 0, arena: Vec::new(), bytes: 0 }
+    /// Makes a memory for sets of so many known operations, and of the rest.
+    pub(super) const fn new(known: u32, unknown: u32) -> Self {
+        let is_single = known <= 64 && unknown == 0;
+        Self { is_single, slots: Vec::new(), count: 0, arena: Vec::new(), bytes: 0 }
     }
 
     /// Remembers that `taken` led to `state`. `hash` is of the known operations in `taken`.
@@ -92,12 +96,13 @@ impl Memo {
         if self.slots.len() * 3 <= self.count * 4 && !self.grow(budget) {
             return Entry::Full;
         }
-        let mut key = hash ^ spread(u64::from(state) + 1);
+        let mut key =
+            if self.is_single { taken.known.first().map_or(u64::MAX, |word| *word) } else { hash };
         if planted(Trap::TrustsHash) {
             key &= 0xff;
         }
         let mask = self.slots.len() - 1;
-        let mut at = low_bits(key) & mask;
+        let mut at = self.place(key, state) & mask;
         loop {
             let slot = self.slots[at];
             if slot.at == 0 {
@@ -108,17 +113,22 @@ impl Memo {
             }
             at = (at + 1) & mask;
         }
-        match self.store(taken, budget) {
-            Some(place) => self.slots[at] = Slot { key, state, at: place },
-            None => return Entry::Full,
-        }
+        let place = if self.is_single { Some(1) } else { self.store(taken, budget) };
+        let Some(place) = place else { return Entry::Full };
+        self.slots[at] = Slot { key, state, at: place };
         self.count += 1;
         Entry::New
     }
 
+    /// Returns where a pair would be in a table without an end.
+    fn place(&self, key: u64, state: u32) -> usize {
+        let key = if self.is_single { spread(key) } else { key };
+        low_bits(key ^ spread(u64::from(state) + 1))
+    }
+
     /// Returns whether the set at `at` has the same known operations, and no others of the rest.
     fn covers(&self, at: u32, taken: Taken<'_>) -> bool {
-        if planted(Trap::TrustsHash) {
+        if self.is_single || planted(Trap::TrustsHash) {
             return true;
         }
         let at = at as usize;
@@ -162,7 +172,7 @@ impl Memo {
         }
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); length]);
         for slot in old.into_iter().filter(|it| it.at != 0) {
-            let mut at = low_bits(slot.key) & (length - 1);
+            let mut at = self.place(slot.key, slot.state) & (length - 1);
             while self.slots[at].at != 0 {
                 at = (at + 1) & (length - 1);
             }
@@ -216,7 +226,7 @@ mod tests {
 
     #[test]
     fn equal_hashes_of_other_sets_are_new() {
-        let (mut memo, mut budget) = (Memo::new(), Budget::new(1 << 20));
+        let (mut memo, mut budget) = (Memo::new(100, 3), Budget::new(1 << 20));
         let mut enter = |state, taken| memo.enter(7, state, taken, &mut budget);
         assert_eq!(enter(1, set(0, &[1], &[])), Entry::New);
         assert_eq!(enter(1, set(0, &[1], &[])), Entry::Before);
@@ -228,8 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn a_set_of_one_word_is_its_own_key() {
+        let (mut memo, mut budget) = (Memo::new(64, 0), Budget::new(1 << 20));
+        let mut enter =
+            |state, known: &[u64]| memo.enter(7, state, set(0, known, &[]), &mut budget);
+        for word in 1..1_000 {
+            assert_eq!([enter(1, &[word]), enter(2, &[word])], [Entry::New; 2]);
+        }
+        assert_eq!(enter(1, &[7]), Entry::Before);
+        assert_eq!([enter(1, &[]), enter(1, &[])], [Entry::New, Entry::Before]);
+        assert!(memo.arena.is_empty());
+    }
+
+    #[test]
     fn what_needed_less_of_the_unknown_covers_what_needs_more() {
-        let (mut memo, mut budget) = (Memo::new(), Budget::new(1 << 20));
+        let (mut memo, mut budget) = (Memo::new(100, 3), Budget::new(1 << 20));
         let mut enter = |unknown: &[u64]| memo.enter(7, 1, set(0, &[1], unknown), &mut budget);
         assert_eq!(enter(&[0b010]), Entry::New);
         assert_eq!(enter(&[0b011]), Entry::Before);
@@ -241,7 +264,7 @@ mod tests {
     #[test]
     fn a_memory_never_takes_more_than_the_budget() {
         let bytes = 1 << 16;
-        let (mut memo, mut budget) = (Memo::new(), Budget::new(bytes));
+        let (mut memo, mut budget) = (Memo::new(100, 3), Budget::new(bytes));
         let mut count = 0_u64;
         while memo.enter(spread(count), 1, set(0, &[count], &[]), &mut budget) == Entry::New {
             count += 1;

@@ -32,7 +32,6 @@ pub(super) struct Search<S> {
     /// Which operation of the history each is: first the known ones, then the rest, each in the
     /// order of their calls.
     spans: Vec<u32>,
-    is_read: Vec<bool>,
     links: Links,
     states: States<S>,
     memo: Memo,
@@ -58,6 +57,8 @@ pub(super) struct Search<S> {
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     op: u32,
+    /// The list that it was in.
+    list: u32,
     state: u32,
     last: u32,
 }
@@ -67,7 +68,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
     pub(super) fn new<M: Model<State = S>>(
         model: &M,
         history: &History<M::Operation, M::Return>,
-        spans: Vec<u32>,
+        mut spans: Vec<u32>,
         budget: &mut Budget,
     ) -> Option<Self> {
         let bytes = spans.len() * BYTES_PER_OPERATION;
@@ -75,7 +76,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
             return None;
         }
         let mut all = Vec::with_capacity(spans.len());
-        for span_index in spans {
+        for span_index in spans.drain(..) {
             let span = &history.spans()[span_index as usize];
             let is_read = model.is_read(&span.operation, span.outcome.returned());
             let returned = match &span.outcome {
@@ -88,6 +89,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
             all.push(Interval { called, returned, is_read, span: span_index });
         }
         all.sort_by_key(|it| (it.returned.is_none(), it.called, it.span));
+        spans.extend(all.iter().map(|it| it.span));
         let links = Links::new(&all);
         let (known, total) = (links.known(), links.total());
         let words = |count: u32| vec![0; count.div_ceil(64) as usize];
@@ -96,10 +98,9 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
         let state_bytes = model.state_bytes(&initial);
         let state = states.number(initial, state_bytes, budget)?;
         Some(Self {
-            spans: all.iter().map(|it| it.span).collect(),
-            is_read: all[..known as usize].iter().map(|it| it.is_read).collect(),
+            spans,
             states,
-            memo: Memo::new(),
+            memo: Memo::new(known, total - known),
             known: words(known),
             unknown: words(total - known),
             hash: 0,
@@ -216,7 +217,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
             self.forget(op);
             return entry;
         }
-        self.frames.push(Frame { op, state: self.state, last: self.last });
+        self.frames.push(Frame { op, list: self.list, state: self.state, last: self.last });
         self.links.take(op);
         self.remaining -= u32::from(op < known);
         (self.hash, self.state, self.last) = (hash, next, last);
@@ -238,7 +239,7 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
     /// Takes back the last operation for which there is another to try, and all after it. Returns
     /// whether there is one.
     fn go_back(&mut self) -> bool {
-        while let Some(Frame { op, state, last }) = self.frames.pop() {
+        while let Some(Frame { op, list, state, last }) = self.frames.pop() {
             let is_trivial = self.state == state;
             self.links.take_back(op);
             self.forget(op);
@@ -248,21 +249,12 @@ impl<S: Clone + Eq + std::hash::Hash> Search<S> {
             }
             (self.state, self.last) = (state, last);
             let is_greedy = planted(Trap::GreedyTrivial) && is_trivial;
-            let list = self.list_of(op);
             if list != READS && !is_greedy {
                 (self.list, self.cursor) = (list, self.links.next(op));
                 return true;
             }
         }
         false
-    }
-
-    fn list_of(&self, op: u32) -> u32 {
-        match self.is_read.get(op as usize) {
-            None => UNKNOWN,
-            Some(true) => READS,
-            Some(false) => WRITES,
-        }
     }
 
     /// Gives back what it holds of the budget.
