@@ -31,10 +31,13 @@ use quorate_core::{SplitMix64, Wire};
 ///     }
 /// }
 ///
-/// let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum();
-/// assert!(damage(&Word(*b"abcd"), sum, &mut SplitMix64::new(1)).is_none());
-/// let blind = |_: &[u8]| 0;
-/// assert!(damage(&Word(*b"abcd"), blind, &mut SplitMix64::new(1)).is_some());
+/// let passes = |checksum: fn(&[u8]) -> u32| {
+///     let of = |seed| damage(&Word(*b"abcd"), checksum, &mut SplitMix64::new(seed));
+///     (0..1_000).filter(|seed| of(*seed).is_some()).count()
+/// };
+/// let sum = passes(|bytes| bytes.iter().map(|byte| u32::from(*byte)).sum());
+/// let blind = passes(|_| 0);
+/// assert!(sum < 50 && 100 < blind, "{sum} and {blind} of 1000 pass");
 /// ```
 pub fn damage<M: Wire>(
     message: &M,
