@@ -45,10 +45,12 @@ pub(crate) fn planted(trap: Trap) -> bool {
 mod tests {
     use std::cell::Cell;
 
-    use quorate_sim::{Mistake, Records, count_caught};
+    use quorate_sim::{Records, count_caught};
 
     use super::{Trap, raft};
     use crate::raft::Raft;
+
+    type Memory = Records<Raft>;
 
     thread_local! {
         pub(super) static PLANTED: Cell<Option<Trap>> = const { Cell::new(None) };
@@ -75,11 +77,13 @@ mod tests {
     /// Prints in how many seeds the trap is seen. Fewer than one in a hundred is as good as none.
     fn is_caught(trap: Trap) -> bool {
         PLANTED.set(Some(trap));
-        let caught = count_caught(0..SEEDS, |seed| match trap {
-            Trap::CommitsOldTerms => raft::run_hunt::<Records<Raft>>(seed),
-            Trap::VotesBeforeDurable | Trap::CountsItsUnsyncedLog => raft::run_shaky(seed),
-            _ => raft::run_with(seed, Mistake::None),
-        });
+        let caught = match trap {
+            Trap::CommitsOldTerms => count_caught(0..SEEDS, raft::run_hunt::<Memory>),
+            Trap::VotesBeforeDurable | Trap::CountsItsUnsyncedLog => {
+                raft::shaky::<Memory>("trap").count_caught(0..SEEDS)
+            }
+            _ => raft::suite::<Memory>("trap").count_caught(0..SEEDS),
+        };
         PLANTED.set(None);
         println!("{trap:?}: {caught}");
         caught.runs <= caught.count * 100

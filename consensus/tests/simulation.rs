@@ -3,10 +3,8 @@
 //! `SEED=17 cargo test -p quorate-consensus --test simulation -- --nocapture` replays one run and
 //! prints its story. `src/traps.rs` shows that these laws can be broken.
 
-use std::cell::RefCell;
-
 use quorate_consensus::raft::Raft;
-use quorate_sim::{Mistake, Records, World, check_seeds, count_caught};
+use quorate_sim::{Mistake, Records, World, check_seeds};
 
 #[path = "simulation/raft.rs"]
 mod raft;
@@ -18,32 +16,12 @@ const SEEDS: u64 = 200;
 
 #[test]
 fn raft_keeps_its_laws() {
-    let saw: RefCell<Vec<raft::Saw>> = RefCell::default();
-    check_seeds(env!("CARGO_PKG_NAME"), "raft_keeps_its_laws", 0..SEEDS, |seed| {
-        let world = raft::run_with::<Memory>(seed, Mistake::None)?;
-        saw.borrow_mut().push(world.system().saw);
-        Ok(World::into_trace(world))
-    });
-    // A run in which nothing happens breaks no law.
-    let saw = saw.into_inner();
-    let all = |count: fn(&raft::Saw) -> u64| saw.iter().map(count).sum::<u64>();
-    let counts = [
-        ("proposals done", all(|it| it.done)),
-        ("proposals lost", all(|it| it.lost)),
-        ("reads", all(|it| it.reads)),
-        ("reads refused", all(|it| it.refused_reads)),
-        ("leaders", all(|it| it.leaders)),
-        ("truncations", all(|it| it.truncations)),
-    ];
-    println!("{counts:?}");
-    assert!(counts.iter().all(|(_, count)| 0 < *count) || saw.len() < 50, "{counts:?}");
+    raft::suite::<Memory>("raft_keeps_its_laws").seeds(0..SEEDS).run();
 }
 
 #[test]
 fn raft_keeps_its_laws_while_power_fails() {
-    check_seeds(env!("CARGO_PKG_NAME"), "raft_keeps_its_laws_while_power_fails", 0..40, |seed| {
-        raft::run_shaky::<Memory>(seed).map(World::into_trace)
-    });
+    raft::shaky::<Memory>("raft_keeps_its_laws_while_power_fails").seeds(0..40).run();
 }
 
 #[test]
@@ -56,7 +34,7 @@ fn raft_keeps_its_laws_while_leaders_crash() {
 #[test]
 fn every_mistake_of_a_driver_is_caught() {
     for mistake in [Mistake::Hasty, Mistake::ForgetsDeadlines, Mistake::ReordersDeliveries] {
-        let caught = count_caught(0..SEEDS, |seed| raft::run_with::<Memory>(seed, mistake));
+        let caught = raft::suite::<Memory>("mistake").mistake(mistake).count_caught(0..SEEDS);
         println!("{mistake:?}: {caught}");
         assert!(caught.runs <= caught.count * 100, "{mistake:?} is hardly ever caught: {caught}");
     }

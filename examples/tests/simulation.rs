@@ -5,7 +5,7 @@
 
 use quorate_consensus::raft::Raft;
 use quorate_examples::raft_store::RaftStore;
-use quorate_sim::{Boot, Disk, Mistake, World, check_seeds, count_caught};
+use quorate_sim::{Boot, Disk, Mistake, World, check_seeds};
 use quorate_wal::{Config, Preallocate, RecordStore};
 
 #[path = "../../consensus/tests/simulation/raft.rs"]
@@ -30,17 +30,13 @@ const HUNTED_SEEDS: u64 = 3;
 
 #[test]
 fn kv_nodes_keep_the_laws_of_raft() {
-    check_seeds(env!("CARGO_PKG_NAME"), "kv_nodes_keep_the_laws_of_raft", 0..SEEDS, |seed| {
-        raft::run_with::<Node>(seed, Mistake::None).map(World::into_trace)
-    });
+    raft::suite::<Node>("kv_nodes_keep_the_laws_of_raft").seeds(0..SEEDS).run();
 }
 
 #[test]
 fn kv_nodes_keep_the_laws_of_raft_while_power_fails() {
     let name = "kv_nodes_keep_the_laws_of_raft_while_power_fails";
-    check_seeds(env!("CARGO_PKG_NAME"), name, 0..SEEDS, |seed| {
-        raft::run_shaky::<Node>(seed).map(World::into_trace)
-    });
+    raft::shaky::<Node>(name).seeds(0..SEEDS).run();
 }
 
 #[test]
@@ -53,7 +49,7 @@ fn kv_nodes_keep_the_laws_of_raft_while_leaders_crash() {
 
 #[test]
 fn a_hasty_driver_is_caught() {
-    let caught = count_caught(0..SEEDS, |seed| raft::run_with::<Node>(seed, Mistake::Hasty));
+    let caught = raft::suite::<Node>("hasty").mistake(Mistake::Hasty).count_caught(0..SEEDS);
     println!("Hasty: {caught}");
     assert!(0 < caught.count, "{caught}");
 }

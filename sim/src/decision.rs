@@ -17,6 +17,8 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Returns a number that depends on all of `seed`, `stream` and `counter`, and looks random.
 ///
 /// Takes a few nanoseconds.
@@ -45,7 +47,8 @@ pub const fn mix(seed: u64, stream: u64, counter: u64) -> u64 {
 /// let hits = (0..10_000).filter(|n| Ratio::percent(30).is_hit(mix(1, 1, *n))).count();
 /// assert!((2_850..3_150).contains(&hits));
 /// ```
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
 pub struct Ratio(pub u32);
 
 impl Ratio {
@@ -78,7 +81,8 @@ impl Ratio {
 }
 
 /// How long something takes. Times are in nanoseconds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Delay {
     /// Always the same.
@@ -99,6 +103,20 @@ pub enum Delay {
         min_nanos: u64,
         /// The mean of what is added to it. The longest is 7.55 times as much.
         mean_nanos: u64,
+    },
+    /// Either of two: a cache that is hit or missed, a packet that is sent or sent again.
+    Bimodal {
+        /// The usual time.
+        fast_nanos: u64,
+        /// The other time.
+        slow_nanos: u64,
+        /// How often it is the other.
+        slow: Ratio,
+    },
+    /// Each time with a chance of `(min / time)^2` to be longer: a tail without an end in sight.
+    Pareto {
+        /// The shortest. The mean is twice, the longest 65,536 times as much.
+        min_nanos: u64,
     },
 }
 
@@ -124,6 +142,17 @@ impl Delay {
         Self::Exponential { min_nanos: nanos(min), mean_nanos: nanos(mean) }
     }
 
+    /// Returns the mean in nanoseconds, or close to it.
+    pub(crate) fn mean(self) -> u64 {
+        match self {
+            Self::Const { nanos } => nanos,
+            Self::Uniform { min_nanos, end_nanos } => min_nanos.midpoint(end_nanos),
+            Self::Exponential { min_nanos, mean_nanos } => min_nanos.saturating_add(mean_nanos),
+            Self::Bimodal { fast_nanos, .. } => fast_nanos,
+            Self::Pareto { min_nanos } => min_nanos.saturating_mul(2),
+        }
+    }
+
     /// Returns the time in nanoseconds that `number` stands for.
     #[must_use]
     pub fn draw(self, number: u64) -> u64 {
@@ -135,6 +164,14 @@ impl Delay {
             Self::Exponential { min_nanos, mean_nanos } => {
                 min_nanos.saturating_add(exponential(number, mean_nanos))
             }
+            Self::Bimodal { fast_nanos, slow_nanos, slow } => {
+                if slow.is_hit(number) {
+                    slow_nanos
+                } else {
+                    fast_nanos
+                }
+            }
+            Self::Pareto { min_nanos } => pareto(number, min_nanos),
         }
     }
 }
@@ -150,6 +187,10 @@ impl fmt::Display for Delay {
             Self::Exponential { min_nanos, mean_nanos } => {
                 write!(f, "{:?}+exp({:?})", time(min_nanos), time(mean_nanos))
             }
+            Self::Bimodal { fast_nanos, slow_nanos, slow } => {
+                write!(f, "{:?}|{:?}({slow})", time(fast_nanos), time(slow_nanos))
+            }
+            Self::Pareto { min_nanos } => write!(f, "pareto({:?})", time(min_nanos)),
         }
     }
 }
@@ -184,6 +225,14 @@ fn exponential(number: u64, mean_nanos: u64) -> u64 {
     };
     let factor = shortest + (((longest - shortest) * within) >> 16);
     let nanos = (u128::from(mean_nanos) * u128::from(factor)) >> 16;
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
+/// Returns `min` divided by the root of a number from 2^-32 to 1, which the upper half of `number`
+/// is. An integer root: that of floats may differ between platforms in its last bit.
+fn pareto(number: u64, min_nanos: u64) -> u64 {
+    let factor = (u64::MAX / ((number >> 32) + 1)).isqrt();
+    let nanos = (u128::from(min_nanos) * u128::from(factor)) >> 16;
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 

@@ -13,7 +13,7 @@
 //! Source: what survives is after Pillai et al., "All File Systems Are Not Created Equal" (OSDI
 //! 2014); failed syncs after Rebello et al., "Can Applications Recover from fsync Failures?" (ATC
 //! 2020). What was durable before stays as it was, also in a sector that is torn (what
-//! databases call powersafe overwrite); misdirected and lost writes, and stalls, are left out.
+//! databases call powersafe overwrite), unless it rots or a write is misdirected.
 
 mod fault;
 mod file;
@@ -27,13 +27,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::fault::Faults;
+use self::fault::{Faults, Strike};
 pub use self::fault::{Op, Operation};
 pub use self::file::DiskFile;
 use self::file::index;
 use self::folder::{FileId, Folder};
-use self::image::Image;
-use crate::decision::mix;
+use self::image::{Image, SECTOR_BYTES};
+use crate::decision::{mix, scale};
 
 /// A folder of files that fails on command. Clones are the same disk.
 ///
@@ -122,14 +122,78 @@ impl Disk {
     /// Lets the `nth` operation `op` from now on fail with `kind`, the first being 1.
     ///
     /// A failed write leaves its first half. A failed sync marks everything as written that is
-    /// not: readers see it, later syncs succeed, and a crash loses it. A failed operation of
-    /// another kind does nothing.
+    /// not: readers see it, later syncs succeed, and a crash loses it, as on ext4 and xfs. A failed
+    /// operation of another kind does nothing.
     ///
     /// # Panics
     ///
     /// If `nth` is 0.
     pub fn fail(&self, op: Op, nth: u64, kind: io::ErrorKind) {
-        self.state.lock().faults.arm(op, nth, kind);
+        self.state.lock().faults.arm(op, nth, Strike::Fails(kind));
+    }
+
+    /// Lets the `nth` sync of a file from now on fail, the first being 1, and readers see again
+    /// what was there before, as on btrfs. Later syncs succeed.
+    ///
+    /// # Panics
+    ///
+    /// If `nth` is 0.
+    pub fn fail_sync_reverting(&self, nth: u64) {
+        self.state.lock().faults.arm(Op::Sync, nth, Strike::Reverts);
+    }
+
+    /// Lets the next write be reported as done, and never reach the medium: readers see it until
+    /// a crash, whatever is synced.
+    pub fn lose_write(&self) {
+        self.state.lock().faults.arm(Op::Write, 1, Strike::Loses);
+    }
+
+    /// Lets the next write reach another sector of its file instead of its own. Which one is a
+    /// function of `entropy`.
+    pub fn misdirect_write(&self, entropy: u64) {
+        self.state.lock().faults.arm(Op::Write, 1, Strike::Misdirects(entropy));
+    }
+
+    /// Lets the next read return one wrong bit. Which one is a function of `entropy`; the medium
+    /// has the right one.
+    pub fn misread(&self, entropy: u64) {
+        self.state.lock().faults.arm(Op::Read, 1, Strike::Misreads(entropy));
+    }
+
+    /// Flips one to eight bits of one durable sector. Returns whether there is one.
+    ///
+    /// Which ones is a function of `entropy`.
+    #[must_use = "nothing rots on an empty disk"]
+    pub fn rot(&self, entropy: u64) -> bool {
+        let mut state = self.state.lock();
+        let files = state.folder.durable_files();
+        let mut sectors = Vec::new();
+        for file in files {
+            let count = state.image(file).durable_content().len().div_ceil(SECTOR_BYTES);
+            sectors.extend((0..count).map(|sector| (file, sector)));
+        }
+        if sectors.is_empty() {
+            return false;
+        }
+        let (file, sector) = sectors[index(scale(entropy, sectors.len() as u64))];
+        let image = state.image(file);
+        let start = sector * SECTOR_BYTES;
+        let len = (image.durable_content().len() - start).min(SECTOR_BYTES);
+        for flip in 0..=mix(entropy, 1, 0) % 8 {
+            let number = mix(entropy, 2, flip);
+            let [bit, ..] = number.to_le_bytes();
+            image.flip(start + index(scale(number, len as u64)), u32::from(bit % 8));
+        }
+        true
+    }
+
+    /// Loses everything, as a disk that is replaced.
+    pub fn wipe(&self) {
+        let mut state = self.state.lock();
+        let crashes = state.crashes + 1;
+        let faults = std::mem::take(&mut state.faults);
+        *state = State { crashes, faults, ..State::default() };
+        state.faults.changes_left = None;
     }
 
     /// Takes back every fault that was armed and did not happen, and a power cut to come.
@@ -217,6 +281,12 @@ impl Disk {
     #[must_use]
     pub fn count(&self, op: Op) -> u64 {
         self.state.lock().faults.count(op)
+    }
+
+    /// Returns how many operations went wrong because they were told to.
+    #[must_use]
+    pub fn count_strikes(&self) -> u64 {
+        self.state.lock().faults.strikes
     }
 
     /// Returns how many operations were asked for that change something: see
@@ -338,17 +408,19 @@ impl State {
         name: &Arc<str>,
         operate: impl FnOnce(&mut Self) -> Result<T, io::ErrorKind>,
     ) -> io::Result<T> {
-        self.run_or_spoil(op, name, (0, 0), operate, |_| ())
+        self.run_struck(op, name, (0, 0), |state, struck| match struck {
+            None => operate(state),
+            Some(struck) => Err(struck.error()),
+        })
     }
 
-    /// Counts and logs an operation, and runs it, or `spoil` where a fault was armed.
-    fn run_or_spoil<T>(
+    /// Counts and logs an operation, and runs it with the fault that was armed for it, if any.
+    fn run_struck<T>(
         &mut self,
         op: Op,
         name: &Arc<str>,
         (offset, bytes): (u64, u64),
-        operate: impl FnOnce(&mut Self) -> Result<T, io::ErrorKind>,
-        spoil: impl FnOnce(&mut Self),
+        operate: impl FnOnce(&mut Self, Option<Strike>) -> Result<T, io::ErrorKind>,
     ) -> io::Result<T> {
         if self.faults.changes_left == Some(0) {
             return Err(io::Error::other("the power is off"));
@@ -356,13 +428,8 @@ impl State {
         if let Some(left) = self.faults.changes_left.as_mut().filter(|_| op.is_change()) {
             *left -= 1;
         }
-        let result = match self.faults.strike(op) {
-            None => operate(self),
-            Some(kind) => {
-                spoil(self);
-                Err(kind)
-            }
-        };
+        let struck = self.faults.strike(op);
+        let result = operate(self, struck);
         let error = result.as_ref().err().copied();
         self.faults.record(Operation { op, name: Arc::clone(name), offset, bytes, error });
         result.map_err(io::Error::from)

@@ -1,23 +1,27 @@
-//! What a test says about its system: how a node starts, what it is told, which laws hold.
+//! What a test says about its system: how a node starts, what clients ask of it.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use quorate_core::{Instant, NodeId, Protocol, SplitMix64, Storage};
+use thiserror::Error;
 
-use crate::Disk;
+use crate::client::{Done, Invoked, OpId};
+use crate::clock::Clock;
+use crate::disk::Disk;
 use crate::records::{Log, Records};
 
-/// The glue between a protocol and a [`World`](crate::World).
+/// The glue between a protocol and a [`World`](crate::World): what a node is, what clients ask for.
 ///
-/// It sees everything, so it may keep what no node could know: every write acknowledged, every
-/// leader of a term. That is what laws are stated over.
+/// It is one value for all runs, and keeps nothing of any: what a run has to remember is in its
+/// [`Law`](crate::Law)s, and what a node has to remember until it crashes, in its
+/// [`Application`](Self::Application).
 ///
 /// # Examples
 ///
 /// See the [crate's front page](crate).
-pub trait System: Sized {
+pub trait System: Sized + Sync + 'static {
     /// The protocol of every node.
     type Core: Protocol<
             Message: Clone + Display,
@@ -35,51 +39,99 @@ pub trait System: Sized {
         >;
     /// What deliveries change. It is volatile: every boot starts with a new one.
     type Application: Default;
+    /// What a client asks for.
+    type Operation: Clone + Display;
+    /// What a client is answered.
+    type Return: Clone + Display;
 
     /// Starts a node, for the first time or after a crash: there is one path for both.
     ///
     /// # Errors
     ///
     /// Why the node cannot start, such as a storage that cannot be read. It ends the run as a
-    /// violation: a disk without rot must always be recovered.
-    fn boot(&mut self, boot: &Boot<'_, Self::Core>) -> Result<(Self::Core, Self::Storage), String>;
+    /// violation, unless what was durable on this disk was destroyed: then the node stays down.
+    fn boot(&self, boot: &Boot<'_, Self::Core>) -> Result<(Self::Core, Self::Storage), Refused>;
+
+    /// Hands `operation` to a node, as it gets it from a client.
+    ///
+    /// If it is [`Started`](Invoked::Started), the node answers with `id`, here or when it
+    /// delivers; if it never does, the client does not know what became of it.
+    fn invoke(
+        &self,
+        node: &mut Node<Self>,
+        id: OpId,
+        operation: &Self::Operation,
+        done: &mut Done<Self::Return>,
+    ) -> Invoked;
 
     /// Applies what `node` delivers. The node may be given commands.
-    ///
-    /// # Errors
-    ///
-    /// The law that this breaks, and why.
     fn deliver(
-        &mut self,
+        &self,
         node: &mut Node<Self>,
         delivery: DeliveryOf<Self::Core>,
-    ) -> Result<(), String>;
+        done: &mut Done<Self::Return>,
+    );
 
-    /// Lets a client do something at `node`, as often as [`Plan::act_every`](crate::Plan) says.
-    ///
-    /// Returns what was done, for the trace, or `None` if nothing was. `random` is the action's
-    /// own: what an action draws moves no other decision.
-    fn act(&mut self, node: &mut Node<Self>, random: &mut SplitMix64) -> Option<String> {
-        _ = (node, random);
+    /// Takes in the news that `node` tells.
+    fn event(
+        &self,
+        node: &mut Node<Self>,
+        event: EventOf<Self::Core>,
+        done: &mut Done<Self::Return>,
+    ) {
+        _ = (node, event, done);
+    }
+
+    /// Returns what `core` is now, for pictures: its lane gets a band of this name and number.
+    fn badge(&self, core: &Self::Core) -> Badge {
+        _ = core;
+        Badge::default()
+    }
+
+    /// Returns how long a message is, in bytes: what a link with a rate carries.
+    fn bytes(&self, message: &MessageOf<Self::Core>) -> u64 {
+        _ = message;
+        64
+    }
+
+    /// Damages a message on its way. Returns what the receiver makes of it, or `None` if its
+    /// checksum or decoder notices: see [`damage`](crate::damage).
+    fn damage(
+        &self,
+        message: &MessageOf<Self::Core>,
+        random: &mut SplitMix64,
+    ) -> Option<MessageOf<Self::Core>> {
+        _ = (message, random);
         None
     }
 
-    /// Takes in the news that `node` tells.
-    ///
-    /// # Errors
-    ///
-    /// The law that this breaks, and why.
-    fn event(&mut self, node: &mut Node<Self>, event: EventOf<Self::Core>) -> Result<(), String> {
-        _ = (node, event);
-        Ok(())
+    /// Changes the members, as `node` would be told to. Returns what was asked for, if anything.
+    fn reconfigure(&self, node: &mut Node<Self>, random: &mut SplitMix64) -> Option<String> {
+        _ = (node, random);
+        None
     }
+}
 
-    /// Checks the laws, after every event, of which `changed` was the node.
-    ///
-    /// # Errors
-    ///
-    /// The law that is broken, and why.
-    fn check(&mut self, nodes: &Nodes<Self>, changed: NodeId) -> Result<(), String>;
+/// Why a node cannot start.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+impl Refused {
+    /// Makes one of any error.
+    #[must_use]
+    pub fn new(error: impl Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What a node is, in a word and a number, such as `leader` of term 4.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Badge {
+    /// The role; empty if there is none.
+    pub role: &'static str,
+    /// The term, epoch or view.
+    pub number: u64,
 }
 
 /// The messages of the protocol `P`.
@@ -164,6 +216,9 @@ pub struct Boot<'a, P: Protocol> {
     pub(crate) now: Instant,
     pub(crate) seed: u64,
     pub(crate) incarnation: u64,
+    pub(crate) tuning_number: u64,
+    pub(crate) is_tuned: bool,
+    pub(crate) clock: &'a Clock,
     pub(crate) disk: &'a Disk,
     pub(crate) log: &'a Arc<Mutex<Log<P::Record>>>,
 }
@@ -197,6 +252,28 @@ impl<P: Protocol> Boot<'_, P> {
     #[must_use]
     pub const fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    /// Returns what limits of a core may be drawn from, the same for all nodes and starts of a run;
+    /// `None` in runs that have the usual ones.
+    ///
+    /// Batches of one, short segments and tight queues find more than any switch in the code.
+    #[must_use]
+    pub fn tuning(&self) -> Option<SplitMix64> {
+        self.is_tuned.then(|| SplitMix64::new(self.tuning_number))
+    }
+
+    /// Returns a number that is the same for all nodes and starts of a run: for limits that are
+    /// drawn in every run.
+    #[must_use]
+    pub const fn tuning_number(&self) -> u64 {
+        self.tuning_number
+    }
+
+    /// Returns the node's wall clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     /// Returns the node's disk, with what survived.

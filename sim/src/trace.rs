@@ -1,40 +1,60 @@
 //! What happened, lately in words, and all of it in one number.
 
+mod record;
+
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
 
-use quorate_core::{FetchId, Instant, NodeId, OutputOf, Protocol, WriteId};
+use quorate_core::{FetchId, Instant, NodeId, WriteId};
+
+use crate::client::{Invoked, OpId, Reply};
+use crate::plan::FaultKind;
+use crate::system::{Badge, DeliveryOf, EventOf, MessageOf, QueryOf, RecordOf, System};
 
 /// The last 10,000 events of a run, and a digest of all.
 ///
-/// Events are kept as they are; text is made when it is asked for, by `Display`.
-pub struct Trace<P: Protocol> {
-    lines: VecDeque<Line<P>>,
+/// Events are kept as they are; text is made when it is asked for, by `Display`, and pictures by
+/// [`record`](Self::record).
+pub struct Trace<S: System> {
+    lines: VecDeque<Line<S>>,
     forgotten: u64,
     digest: u64,
     is_on: bool,
 }
 
-struct Line<P: Protocol> {
+struct Line<S: System> {
     at: u64,
     node: Option<NodeId>,
-    what: What<P>,
+    what: What<S>,
 }
 
-/// One thing that happened.
-pub(crate) enum What<P: Protocol> {
-    Heard { from: NodeId, message: P::Message },
-    Lost { to: NodeId, why: &'static str },
-    Did(OutputOf<P>),
+/// One thing that happened. The `id` of a message numbers what was sent.
+pub(crate) enum What<S: System> {
+    Heard { from: NodeId, id: u64, message: MessageOf<S::Core> },
+    Lost { to: NodeId, id: u64, why: &'static str },
+    Send { to: NodeId, id: u64, message: MessageOf<S::Core> },
+    Persist { write: WriteId, record: RecordOf<S::Core> },
+    Fetch { fetch: FetchId, query: QueryOf<S::Core> },
+    Deliver(DeliveryOf<S::Core>),
+    Event(EventOf<S::Core>),
     Persisted(WriteId),
     Fetched(FetchId),
     TimedOut,
-    Acted(String),
+    Invoked { id: OpId, operation: S::Operation },
+    Asked { id: OpId, invoked: Invoked },
+    Completed { id: OpId, operation: S::Operation, reply: Reply<S::Return> },
+    Boots,
+    Crashes,
+    Pauses,
+    Resumes,
+    Badge(Badge),
+    FaultBegins { index: usize, kind: FaultKind, until: u64 },
+    FaultEnds { index: usize },
     World(&'static str),
     Chose(String),
 }
 
-impl<P: Protocol> Trace<P> {
+impl<S: System> Trace<S> {
     pub(crate) const fn new() -> Self {
         Self { lines: VecDeque::new(), forgotten: 0, digest: 0, is_on: true }
     }
@@ -56,6 +76,10 @@ impl<P: Protocol> Trace<P> {
         self.lines.clear();
     }
 
+    pub(crate) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// Takes in an event: `kind` and `number` for the digest, `what` for the reader.
     #[inline]
     pub(crate) fn push(
@@ -63,7 +87,7 @@ impl<P: Protocol> Trace<P> {
         at: u64,
         kind: u64,
         number: u64,
-        what: impl FnOnce() -> Noted<P>,
+        what: impl FnOnce() -> Noted<S>,
     ) {
         let event = at ^ (kind << 56) ^ (number << 32);
         self.digest = (self.digest.rotate_left(23) ^ event).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -73,7 +97,14 @@ impl<P: Protocol> Trace<P> {
         }
     }
 
-    fn keep(&mut self, line: Line<P>) {
+    /// Takes in what follows from other events, and so is no part of the digest.
+    pub(crate) fn remark(&mut self, at: u64, node: NodeId, what: What<S>) {
+        if self.is_on {
+            self.keep(Line { at, node: Some(node), what });
+        }
+    }
+
+    fn keep(&mut self, line: Line<S>) {
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();
             self.forgotten += 1;
@@ -83,18 +114,9 @@ impl<P: Protocol> Trace<P> {
 }
 
 /// Where it happened, and what.
-pub(crate) type Noted<P> = (Option<NodeId>, What<P>);
+pub(crate) type Noted<S> = (Option<NodeId>, What<S>);
 
-impl<P> Display for Trace<P>
-where
-    P: Protocol<
-            Message: Display,
-            Record: Display,
-            Query: Display,
-            Delivery: Display,
-            Event: Display,
-        >,
-{
+impl<S: System> Display for Trace<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if 0 < self.forgotten {
             writeln!(f, "... {} events before", self.forgotten)?;
@@ -110,31 +132,40 @@ where
     }
 }
 
-impl<P> Display for What<P>
-where
-    P: Protocol<
-            Message: Display,
-            Record: Display,
-            Query: Display,
-            Delivery: Display,
-            Event: Display,
-        >,
-{
+impl<S: System> Display for What<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Heard { from, message } => write!(f, "hears {from}: {message}"),
-            Self::Lost { to, why } => write!(f, "  lost on the way to {to}: {why}"),
-            Self::Did(output) => write!(f, "  {output}"),
+            Self::Heard { from, message, .. } => write!(f, "hears {from}: {message}"),
+            Self::Lost { to, why, .. } => write!(f, "  lost on the way to {to}: {why}"),
+            Self::Send { to, message, .. } => write!(f, "  -> {to} {message}"),
+            Self::Persist { write, record } => write!(f, "  persist {write} {record}"),
+            Self::Fetch { fetch, query } => write!(f, "  fetch {fetch} {query}"),
+            Self::Deliver(delivery) => write!(f, "  deliver {delivery}"),
+            Self::Event(event) => write!(f, "  event {event}"),
             Self::Persisted(write) => write!(f, "{write} is durable"),
             Self::Fetched(fetch) => write!(f, "{fetch} is fetched"),
             Self::TimedOut => f.write_str("timeout"),
-            Self::Acted(what) | Self::Chose(what) => f.write_str(what),
+            Self::Invoked { id, operation } => write!(f, "{id} calls {operation}"),
+            Self::Asked { id, invoked } => write!(f, "is asked for {id}: {invoked}"),
+            Self::Completed { id, operation, reply } => {
+                write!(f, "{id} is told of {operation}: {reply}")
+            }
+            Self::Boots => f.write_str("starts"),
+            Self::Crashes => f.write_str("crashes"),
+            Self::Pauses => f.write_str("pauses"),
+            Self::Resumes => f.write_str("resumes"),
+            Self::Badge(Badge { role, number }) => write!(f, "is {role} {number}"),
+            Self::FaultBegins { index, kind, until } => {
+                write!(f, "fault {index} until {}: {kind}", Instant::from_nanos(*until))
+            }
+            Self::FaultEnds { index } => write!(f, "fault {index} ends"),
             Self::World(what) => f.write_str(what),
+            Self::Chose(what) => f.write_str(what),
         }
     }
 }
 
-impl<P: Protocol> fmt::Debug for Trace<P> {
+impl<S: System> fmt::Debug for Trace<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trace").field("digest", &self.digest).finish_non_exhaustive()
     }

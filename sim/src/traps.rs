@@ -32,6 +32,8 @@ pub(crate) enum Trap {
     OldAnswers,
     /// A sync makes durable what was appended while it was under way.
     SyncCoversLater,
+    /// A plan shrinks to any failure, not to the one it had.
+    ShrinksToAnyBug,
 }
 
 /// Returns whether `trap` is planted.
@@ -84,6 +86,7 @@ mod tests {
             (Trap::TrueTimers, "a_clock_that_drifts_wakes_early_or_late"),
             (Trap::OldAnswers, "no_answer_reaches_the_next_incarnation"),
             (Trap::SyncCoversLater, "a_sync_covers_what_came_before_it"),
+            (Trap::ShrinksToAnyBug, "a_bug_shrinks_to_itself"),
         ] {
             let broken = broken(trap);
             println!("{trap:?}: caught by {broken:?}");

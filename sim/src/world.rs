@@ -1,42 +1,52 @@
 //! The loop: one event at a time, in virtual time, and all its consequences before the next.
 //!
 //! ```text
-//!   queue --pop--> handle_message, handle_persisted, handle_fetched, handle_timeout, act
+//!   queue --pop--> handle_message, handle_persisted, handle_fetched, handle_timeout, invoke
 //!     ^                                   |
 //!     |                             poll_output, one by one; the power may fail before each
 //!     |                                   |
 //!     +--- Send: network      Persist: storage, sync      Fetch: later, in any order
-//!                             Deliver, Event: System      then: System::check
+//!                             Deliver, Event: System      then: Law::check
 //! ```
 //!
 //! Source: Zhou et al., "`FoundationDB`" (SIGMOD 2021), section 4, for simulation as the way to
 //! develop; decisions are keyed instead of drawn from one stream, see [`mix`](crate::mix).
 
+mod clients;
 mod drain;
 mod faults;
+mod hand;
 mod queue;
 mod site;
-mod story;
+mod start;
+mod stats;
 
+pub(crate) use self::clients::Workload;
 pub use self::drain::ready;
+pub use self::stats::Stats;
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use quorate_core::{Instant, NodeId, Protocol as _, SplitMix64};
+use quorate_core::{Instant, NodeId, Protocol as _};
 
+use self::clients::Clients;
 use self::faults::Chaos;
 use self::queue::Queue;
 use self::site::{Happening, NEVER, Site};
-use crate::decision::{Delay, nanos};
+use crate::client::{Done, OpId};
+use crate::history::History;
+use crate::law::{Broken, Law, ViolationKind};
 use crate::mistake::Mistake;
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::stream::Purpose;
-use crate::system::{Boot, Node, Nodes, System};
+use crate::system::{Node, Nodes, System};
 use crate::trace::{Noted, Trace, What};
 use crate::traps::{Trap, planted};
-use crate::violation::{Violation, panic_message};
+use crate::violation::{Phase, Violation, panic_message};
 
 /// A few nodes of a [`System`], and everything around them.
 ///
@@ -45,58 +55,29 @@ use crate::violation::{Violation, panic_message};
 ///
 /// # Determinism
 ///
-/// Equal systems, nodes, seeds, plans and calls give equal runs: [`Trace::digest`] tells.
+/// Equal systems, plans and calls give equal runs: [`Trace::digest`] tells.
 pub struct World<S: System> {
-    system: S,
+    system: Arc<S>,
+    laws: Vec<Box<dyn Law<S>>>,
     nodes: Nodes<S>,
-    sites: Vec<Site<S::Core>>,
+    sites: Vec<Site<S::Core, S::Return>>,
+    clients: Clients<S>,
+    done: Done<S::Return>,
     network: Network,
-    queue: Queue<Happening<S::Core>>,
+    queue: Queue<Happening<S::Core, S::Return>>,
     chaos: Chaos,
     /// Nanoseconds since the start.
     now: u64,
-    seed: u64,
+    /// The same, for the clocks on the walls.
+    elapsed: Arc<AtomicU64>,
     plan: Plan,
     mistake: Mistake,
     is_started: bool,
-    trace: Trace<S::Core>,
+    phase: Phase,
+    /// What happened without that time passed.
+    at_this_instant: u64,
+    trace: Trace<S>,
     stats: Stats,
-}
-
-/// How much of what happened.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Everything that was taken from the queue and was not out of date.
-    pub events: u64,
-    /// Messages that were handed to the network.
-    pub sent: u64,
-    /// Messages that reached a core, repeats included.
-    pub delivered: u64,
-    /// Messages lost: by chance, to a cut, to a node that was down.
-    pub lost: u64,
-    /// Messages that were to arrive twice.
-    pub repeated: u64,
-    /// Deadlines that were run.
-    pub timeouts: u64,
-    /// Syncs that succeeded.
-    pub syncs: u64,
-    /// Fetches that were answered.
-    pub fetches: u64,
-    /// Deliveries to the application.
-    pub applied: u64,
-    /// Client actions that did something.
-    pub acts: u64,
-    /// Starts, the first ones included.
-    pub boots: u64,
-    /// Crashes, of whatever cause.
-    pub crashes: u64,
-    /// Of the crashes, those between two outputs of one drain.
-    pub power_cuts: u64,
-    /// Pauses.
-    pub pauses: u64,
-    /// Partitions.
-    pub partitions: u64,
 }
 
 impl<S: System> World<S> {
@@ -104,28 +85,46 @@ impl<S: System> World<S> {
     ///
     /// # Panics
     ///
-    /// If an id is there twice.
+    /// If the plan breaks an invariant of [`Plan`].
     #[must_use]
-    pub fn new(system: S, ids: &[NodeId], seed: u64, plan: Plan) -> Self {
-        let ids = ids.to_vec();
-        let is_new = |(index, id): (usize, &NodeId)| !ids[..index].contains(id);
-        assert!(ids.iter().enumerate().all(is_new), "a node is there twice: {ids:?}");
+    pub fn new(system: impl Into<Arc<S>>, plan: Plan) -> Self {
+        plan.validate().unwrap_or_else(|error| panic!("{error}"));
+        let ids: Vec<NodeId> = plan.ids().collect();
         let slots = ids.iter().map(|_| None).collect();
+        let elapsed = Arc::default();
+        let site = |node| Site::new(plan.seed, node, &plan.knobs, &elapsed);
         Self {
-            system,
-            sites: (0..ids.len()).map(|node| Site::new(seed, node, &plan)).collect(),
-            network: Network::new(seed, ids.len(), &plan),
-            queue: Queue::new(plan.shuffle_ties.then_some(seed)),
-            chaos: Chaos::new(seed),
+            system: system.into(),
+            laws: Vec::new(),
+            sites: (0..ids.len()).map(site).collect(),
+            clients: Clients::new(&plan),
+            done: Done::new(),
+            network: Network::new(plan.seed, ids.len(), &plan.knobs),
+            queue: Queue::new(plan.knobs.shuffle_ties.then_some(plan.seed)),
+            chaos: Chaos::new(plan.faults.len()),
             nodes: Nodes { ids, slots },
             now: 0,
-            seed,
+            elapsed,
             plan,
             mistake: Mistake::None,
             is_started: false,
+            phase: Phase::Faulty,
+            at_this_instant: 0,
             trace: Trace::new(),
             stats: Stats::default(),
         }
+    }
+
+    /// Checks one more law.
+    #[must_use]
+    pub fn with_law(mut self, law: impl Law<S>) -> Self {
+        self.laws.push(Box::new(law));
+        self
+    }
+
+    pub(crate) fn with_boxed_law(mut self, law: Box<dyn Law<S>>) -> Self {
+        self.laws.push(law);
+        self
     }
 
     /// Makes the world a careless driver.
@@ -151,7 +150,7 @@ impl<S: System> World<S> {
         self.guard(|world| {
             world.start()?;
             let Some((at, happening)) = world.queue.pop() else { return Ok(false) };
-            world.now = at;
+            world.pass_to(at)?;
             world.perform(happening).map(|()| true)
         })
     }
@@ -175,11 +174,11 @@ impl<S: System> World<S> {
             world.start()?;
             while world.queue.peek().is_some_and(|next| next <= at.as_nanos()) {
                 let Some((now, happening)) = world.queue.pop() else { break };
-                world.now = now;
+                world.pass_to(now)?;
                 world.perform(happening)?;
             }
-            world.now = world.now.max(at.as_nanos());
-            Ok(())
+            let end = world.now.max(at.as_nanos());
+            world.pass_to(end)
         })
     }
 
@@ -201,16 +200,28 @@ impl<S: System> World<S> {
         &self.nodes
     }
 
-    /// Returns the system, with what it saw.
+    /// Returns the system.
     #[must_use]
-    pub const fn system(&self) -> &S {
+    pub fn system(&self) -> &S {
         &self.system
     }
 
-    /// Returns the system, to be told something.
+    /// Returns a law, with what it saw, or `None` if there is none of this type.
     #[must_use]
-    pub const fn system_mut(&mut self) -> &mut S {
-        &mut self.system
+    pub fn law<L: Law<S>>(&self) -> Option<&L> {
+        self.laws.iter().find_map(|law| (law.as_ref() as &dyn Any).downcast_ref())
+    }
+
+    /// Returns a law, to be told something.
+    #[must_use]
+    pub fn law_mut<L: Law<S>>(&mut self) -> Option<&mut L> {
+        self.laws.iter_mut().find_map(|law| (law.as_mut() as &mut dyn Any).downcast_mut())
+    }
+
+    /// Returns what clients did and were told so far.
+    #[must_use]
+    pub const fn history(&self) -> &History<S::Operation, S::Return> {
+        self.clients.history()
     }
 
     /// Returns the plan.
@@ -227,121 +238,131 @@ impl<S: System> World<S> {
 
     /// Returns what happened.
     #[must_use]
-    pub const fn trace(&self) -> &Trace<S::Core> {
+    pub const fn trace(&self) -> &Trace<S> {
         &self.trace
     }
 
     /// Returns what happened, without the world.
     #[must_use]
-    pub fn into_trace(self) -> Trace<S::Core> {
+    pub fn into_trace(self) -> Trace<S> {
         self.trace
+    }
+
+    /// Returns the operations that clients started.
+    #[must_use]
+    pub fn operations(&self) -> Vec<OpId> {
+        let is_done = |id: &OpId| !self.plan.skipped.contains(id);
+        self.clients.started().filter(is_done).collect()
+    }
+
+    /// Returns whether something was done to what is durable at `id`.
+    #[must_use]
+    pub fn is_spoiled(&self, id: NodeId) -> bool {
+        self.nodes.index(id).is_some_and(|node| self.sites[node].is_spoiled)
+    }
+
+    /// Returns what the laws saw, and the faults of which there was at least one.
+    #[must_use]
+    pub fn seen(&self) -> Vec<&'static str> {
+        let stats = &self.stats;
+        let counts = [
+            ("loss", stats.lost),
+            ("repeat", stats.repeated),
+            ("crash", stats.crashes),
+            ("power cut", stats.power_cuts),
+            ("pause", stats.pauses),
+            ("partition", stats.partitions),
+            ("completed", stats.completed),
+        ];
+        let counted = counts.into_iter().filter(|(_, count)| 0 < *count).map(|(name, _)| name);
+        counted.chain(self.laws.iter().flat_map(|law| law.seen())).collect()
     }
 
     /// Makes a violation of a law that the caller found broken, with the story of this world.
     #[must_use]
-    pub fn violation(&self, law: impl Into<String>) -> Violation {
-        Violation {
-            law: law.into(),
-            seed: self.seed,
-            at: self.now(),
-            plan: self.plan.to_string().into(),
-            story: self.trace.to_string().into(),
-        }
+    pub fn violation(
+        &self,
+        kind: ViolationKind,
+        law: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Violation {
+        self.report(Broken::new(kind, law, why))
+    }
+
+    fn report(&self, broken: Broken) -> Violation {
+        let story = self.trace.to_string();
+        Violation::new(broken, self.phase, self.now(), &self.plan, story)
     }
 
     /// Makes what goes wrong in `run`, a panic as well, a violation with the story so far.
     fn guard<T>(
         &mut self,
-        run: impl FnOnce(&mut Self) -> Result<T, String>,
+        run: impl FnOnce(&mut Self) -> Result<T, Broken>,
     ) -> Result<T, Violation> {
-        let result = catch_unwind(AssertUnwindSafe(|| run(self)))
-            .unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(&*panic))));
-        result.map_err(|law| self.violation(law))
+        let result = catch_unwind(AssertUnwindSafe(|| run(self))).unwrap_or_else(|panic| {
+            Err(Broken::new(ViolationKind::Panic, "panicked", panic_message(&*panic)))
+        });
+        result.map_err(|broken| self.report(broken))
     }
 
-    /// Starts every node, once.
-    fn start(&mut self) -> Result<(), String> {
-        if self.is_started {
+    /// Lets time pass until `at`.
+    #[inline]
+    fn pass_to(&mut self, at: u64) -> Result<(), Broken> {
+        if self.now < at {
+            self.now = at;
+            self.elapsed.store(at, Ordering::Relaxed);
+            self.at_this_instant = 0;
+        }
+        self.count_at_this_instant()
+    }
+
+    /// Counts something that takes no time.
+    #[inline]
+    fn count_at_this_instant(&mut self) -> Result<(), Broken> {
+        self.at_this_instant += 1;
+        if self.at_this_instant <= EVENTS_PER_INSTANT_MAX {
             return Ok(());
         }
-        self.is_started = true;
-        self.expect_trouble();
-        for node in 0..self.sites.len() {
-            self.boot(node)?;
-            self.expect_act(node);
-        }
-        Ok(())
-    }
-
-    fn boot(&mut self, node: usize) -> Result<(), String> {
-        self.note(Kind::Boot, node, || What::World("starts"));
-        let site = &mut self.sites[node];
-        let seed = site.begin(&self.plan);
-        let id = self.nodes.ids[node];
-        let incarnation = u64::from(site.epoch) + 1;
-        let now = site.clock.local(self.now);
-        let boot = Boot {
-            id,
-            ids: &self.nodes.ids,
-            now,
-            seed,
-            incarnation,
-            disk: &site.disk,
-            log: &site.log,
-        };
-        self.stats.boots += 1;
-        let (core, storage) =
-            self.system.boot(&boot).map_err(|why| format!("{id} cannot start: {why}"))?;
-        let application = S::Application::default();
-        self.nodes.slots[node] = Some(Node { id, core, storage, application, now, incarnation });
-        self.settle(node)
+        let why = format!("{EVENTS_PER_INSTANT_MAX} events at {}, and no end", self.now());
+        Err(Broken::new(ViolationKind::Livelock, "livelock", why))
     }
 
     /// Lets one thing happen, with all that follows from it at once.
-    fn perform(&mut self, happening: Happening<S::Core>) -> Result<(), String> {
+    fn perform(&mut self, happening: Happening<S::Core, S::Return>) -> Result<(), Broken> {
         let Some(happening) = self.wait_for_resume(happening) else { return Ok(()) };
         match happening {
-            Happening::Arrival { from, to, message } => self.arrive(from, to, message),
+            Happening::Arrival { from, to, message, id, connection } => {
+                self.arrive(from, to, message, id, connection)
+            }
             Happening::Timer { node, number } => self.wake(node, number),
             Happening::Synced { node, epoch } if self.is_current(node, epoch) => self.synced(node),
             Happening::Fetched { node, epoch, fetch, query } if self.is_current(node, epoch) => {
                 self.fetched(node, fetch, query)
             }
             Happening::Synced { .. } | Happening::Fetched { .. } => Ok(()),
-            Happening::Act { node } => self.act(node),
-            Happening::Restart { node, epoch } => {
-                let is_due = self.nodes.slots[node].is_none() && self.sites[node].epoch == epoch;
-                if is_due { self.boot(node) } else { Ok(()) }
-            }
-            Happening::Resume { node, pause } => {
-                if self.sites[node].pause == Some(pause) {
-                    self.resume_node(node);
-                }
-                Ok(())
-            }
-            Happening::Trouble(trouble) => {
-                self.make_trouble(trouble);
-                Ok(())
-            }
-            Happening::Heal { partition } => {
-                self.end_partition(partition);
-                Ok(())
-            }
+            Happening::Restart { node, epoch } => self.restart_if_due(node, epoch),
+            Happening::Fault { index } => self.begin_fault(index),
+            Happening::FaultEnds { index } => self.end_fault(index),
+            Happening::Client { client, step } => self.run_client(client, step),
         }
     }
 
     /// Keeps what a paused node would take in until it goes on.
     #[inline]
-    fn wait_for_resume(&mut self, happening: Happening<S::Core>) -> Option<Happening<S::Core>> {
+    fn wait_for_resume(
+        &mut self,
+        happening: Happening<S::Core, S::Return>,
+    ) -> Option<Happening<S::Core, S::Return>> {
         let node = match happening {
             Happening::Arrival { to, .. } => to,
             Happening::Timer { node, .. }
             | Happening::Synced { node, .. }
-            | Happening::Fetched { node, .. } => node,
+            | Happening::Fetched { node, .. }
+            | Happening::Client { step: site::ClientStep::Asks { node, .. }, .. } => node,
             _ => return Some(happening),
         };
         let site = &mut self.sites[node];
-        if site.pause.is_none() {
+        if site.pauses == 0 {
             return Some(happening);
         }
         site.waiting.push_back(happening);
@@ -353,7 +374,7 @@ impl<S: System> World<S> {
             && self.nodes.slots[node].is_some()
     }
 
-    fn wake(&mut self, node: usize, number: u32) -> Result<(), String> {
+    fn wake(&mut self, node: usize, number: u32) -> Result<(), Broken> {
         let site = &mut self.sites[node];
         if site.timer.number != number {
             return Ok(());
@@ -368,15 +389,15 @@ impl<S: System> World<S> {
         }
         live.now = site.clock.local(self.now);
         let is_early = live.now < deadline;
-        let is_told = self.chaos.is_on && site.chance.wake.is_hit(self.plan.early_wake);
+        let is_told = self.chaos.is_on && site.chance.wake.is_hit(self.plan.knobs.early_wake);
         if is_early && !is_told {
             self.set_timer(node);
             return Ok(());
         }
         live.core.handle_timeout(live.now);
         if live.core.poll_timeout().is_some_and(|deadline| deadline <= live.now) {
-            let id = live.id;
-            return Err(format!("{id} leaves a deadline that has passed after handle_timeout"));
+            let why = format!("{} leaves a deadline that has passed after handle_timeout", live.id);
+            return Err(Broken::new(ViolationKind::Contract, "contract", why));
         }
         self.stats.timeouts += 1;
         self.stats.events += 1;
@@ -384,36 +405,16 @@ impl<S: System> World<S> {
         self.settle(node)
     }
 
-    fn act(&mut self, node: usize) -> Result<(), String> {
-        self.expect_act(node);
-        let site = &mut self.sites[node];
-        let Some(live) = self.nodes.slots[node].as_mut().filter(|_| site.pause.is_none()) else {
-            return Ok(());
-        };
-        live.now = site.clock.local(self.now);
-        let mut random = SplitMix64::new(site.chance.act.number(Purpose::Act));
-        self.stats.events += 1;
-        if let Some(what) = self.system.act(live, &mut random) {
-            self.stats.acts += 1;
-            self.note(Kind::Act, node, || What::Acted(what));
-        }
-        self.settle(node)
-    }
-
-    fn expect_act(&mut self, node: usize) {
-        let Some(every) = self.plan.act_every else { return };
-        let stream = &mut self.sites[node].chance.act;
-        let delay = Delay::Exponential { min_nanos: 1, mean_nanos: nanos(every) };
-        let at = self.now.saturating_add(delay.draw(stream.next()));
-        self.queue.push(at, Happening::Act { node });
-    }
-
     /// Takes down what happened at `node`.
     #[inline]
-    fn note(&mut self, kind: Kind, node: usize, what: impl FnOnce() -> What<S::Core>) {
+    fn note(&mut self, kind: Kind, node: usize, what: impl FnOnce() -> What<S>) {
         let id = self.nodes.ids[node];
-        self.trace
-            .push(self.now, kind as u64, node as u64, || -> Noted<S::Core> { (Some(id), what()) });
+        self.trace.push(self.now, kind as u64, node as u64, || -> Noted<S> { (Some(id), what()) });
+    }
+
+    /// Takes down what happened at no node.
+    fn note_all(&mut self, kind: Kind, what: impl FnOnce() -> What<S>) {
+        self.trace.push(self.now, kind as u64, u64::from(u16::MAX), || (None, what()));
     }
 }
 
@@ -427,19 +428,23 @@ enum Kind {
     Persisted,
     Fetched,
     Timeout,
-    Act,
+    Client,
     Crash,
     Pause,
     Resume,
-    Network,
+    Fault,
+    Command,
 }
 
 impl<S: System> fmt::Debug for World<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
-            .field("seed", &self.seed)
+            .field("seed", &self.plan.seed)
             .field("now", &self.now())
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
 }
+
+/// More than any burst, and soon reached by what has no end.
+const EVENTS_PER_INSTANT_MAX: u64 = 1_000_000;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use proptest::prelude::*;
 use quorate_core::{Disk as _, File as _};
-use quorate_sim::{Delay, Disk, Faults, Plan, Ratio, mix};
+use quorate_sim::{Delay, Disk, Family, Faults, Plan, Ratio, Setting, mix};
 
 #[derive(Clone, Debug)]
 enum Call {
@@ -157,10 +157,28 @@ proptest! {
 
     #[test]
     fn a_plan_is_a_function_of_its_seed(seed: u64) {
-        let plan = Plan::draw(seed, &Faults::all());
-        prop_assert_eq!(&plan, &Plan::draw(seed, &Faults::all()));
+        let mut setting = Setting::new(1..=5);
+        let plan = Plan::draw(seed, &setting);
+        prop_assert_eq!(&plan, &Plan::draw(seed, &setting));
         prop_assert_eq!(plan.to_string().lines().count(), 1);
-        prop_assert_eq!(Plan::draw(seed, &Faults::none()), Plan::calm());
+        setting.faults = Faults::none();
+        let none = Plan::draw(seed, &setting);
+        prop_assert_eq!(none.count_faults(), 0);
+        prop_assert_eq!(none.nodes, plan.nodes);
+    }
+
+    #[test]
+    fn a_plan_survives_its_file(seed: u64) {
+        let mut setting = Setting::new(1..=5);
+        setting.faults = Family::ALL.into_iter().fold(setting.faults, Faults::with);
+        let plan = Plan::draw(seed, &setting);
+        prop_assert_eq!(Plan::from_json(&plan.to_json()), Ok(plan));
+    }
+
+    #[test]
+    fn any_bytes_are_a_plan(bytes: Vec<u8>) {
+        let plan = Plan::from_bytes(&bytes, &Setting::new(3..=3));
+        prop_assert_eq!(Plan::from_json(&plan.to_json()), Ok(plan));
     }
 
     #[test]
@@ -172,6 +190,11 @@ proptest! {
         // The longest of all, which chance would hardly ever draw.
         let longest = Delay::Exponential { min_nanos: min, mean_nanos: more }.draw(u64::MAX >> 8);
         prop_assert!((min + more * 150 / 20..=min + more * 151 / 20).contains(&longest));
+        let (fast_nanos, slow_nanos, slow) = (min, min + more, Ratio::percent(10));
+        let bimodal = Delay::Bimodal { fast_nanos, slow_nanos, slow }.draw(number);
+        prop_assert!(bimodal == min || bimodal == min + more);
+        let pareto = Delay::Pareto { min_nanos: more }.draw(number);
+        prop_assert!((more..=more << 16).contains(&pareto));
     }
 
     #[test]

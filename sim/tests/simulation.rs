@@ -1,6 +1,6 @@
 //! The world, tried on a small sound protocol: it holds in every seed, and no bug or mistake does.
 
-use quorate_sim::{Caught, Faults, Mistake, Plan, check_seeds, count_caught};
+use quorate_sim::{Caught, Mistake, Records};
 
 #[path = "simulation/copies.rs"]
 mod copies;
@@ -11,26 +11,25 @@ mod on_disk;
 #[path = "simulation/stories.rs"]
 mod stories;
 
-use copies::{Bug, run, run_with, world};
+use copies::{Bug, Copies, suite};
+
+type Memory = Records<Copies>;
 
 const SEEDS: u64 = 200;
 
-fn plan(seed: u64) -> Plan {
-    Plan::draw(seed, &Faults::all())
-}
-
 #[test]
 fn a_sound_protocol_keeps_its_laws() {
-    check_seeds(env!("CARGO_PKG_NAME"), "a_sound_protocol_keeps_its_laws", 0..500, |seed| {
-        run_with(seed, plan(seed), Bug::None, Mistake::None)
-    });
+    suite::<Memory>("a_sound_protocol_keeps_its_laws", Bug::None)
+        .seeds(0..500)
+        .must_see(["loss", "repeat", "crash", "power cut", "pause", "partition"])
+        .run();
 }
 
 #[test]
 fn a_sound_storage_keeps_them_on_a_disk() {
-    check_seeds(env!("CARGO_PKG_NAME"), "a_sound_storage_keeps_them_on_a_disk", 0..200, |seed| {
-        run(world::<on_disk::Journal>(seed, plan(seed), Bug::None))
-    });
+    suite::<on_disk::Journal>("a_sound_storage_keeps_them_on_a_disk", Bug::None)
+        .seeds(0..200)
+        .run();
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn every_mistake_of_a_driver_is_caught() {
         Mistake::ReordersDeliveries,
         Mistake::DropsFetches,
     ] {
-        let caught = count_caught(0..SEEDS, |seed| run_with(seed, plan(seed), Bug::None, mistake));
+        let caught = suite::<Memory>("mistake", Bug::None).mistake(mistake).count_caught(0..SEEDS);
         expect(&format!("{mistake:?}"), &caught);
     }
 }
@@ -49,7 +48,7 @@ fn every_mistake_of_a_driver_is_caught() {
 #[test]
 fn every_bug_of_a_core_is_caught() {
     for bug in [Bug::AcksBeforeDurable, Bug::AcksBeforePersist, Bug::Idles] {
-        let caught = count_caught(0..SEEDS, |seed| run_with(seed, plan(seed), bug, Mistake::None));
+        let caught = suite::<Memory>("bug", bug).count_caught(0..SEEDS);
         expect(&format!("{bug:?}"), &caught);
     }
 }

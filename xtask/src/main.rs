@@ -33,6 +33,12 @@ enum Command {
         /// The first. Drawn from the clock, if not given.
         #[arg(long, value_name = "S")]
         start: Option<u64>,
+        /// Goes on with further seeds until so much time has passed.
+        #[arg(long, value_name = "M")]
+        minutes: Option<u64>,
+        /// Goes on after a failure, and tells one of each kind.
+        #[arg(long)]
+        collect: bool,
     },
     /// Measures us and others, side by side.
     Peers {
@@ -60,7 +66,10 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Ci => ci::run(root),
         Command::Tidy => tidy::run(root),
-        Command::Sim { family, seeds, start } => sim::run(root, family.as_deref(), seeds, start),
+        Command::Sim { family, seeds, start, minutes, collect } => {
+            let hunt = sim::Hunt { seeds, start, minutes, collects: collect };
+            sim::run(root, family.as_deref(), hunt)
+        }
         Command::Peers { family, quick, json } => peers::run(root, family.as_deref(), quick, json),
         Command::Mutants { family } => mutants::run(root, family.as_deref()),
         Command::Patterns => patterns::run(root),
@@ -110,6 +119,7 @@ mod tests {
             "tidy",
             "sim",
             "sim raft --seeds 20 --start 7",
+            "sim --seeds 500 --minutes 10 --collect",
             "peers wal --quick --json",
             "peers",
             "mutants",

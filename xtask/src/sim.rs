@@ -1,27 +1,33 @@
 //! The simulations, with seeds that nobody ran before.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::metadata::Metadata;
 use crate::shell;
 use crate::tree::Tree;
 
-/// Runs `count` seeds from `start` on, or from one drawn from the clock, of one family or of all.
+/// How long to look, and what to do with what is found.
+#[derive(Clone, Copy, Debug)]
+pub struct Hunt {
+    /// How many seeds.
+    pub seeds: u64,
+    /// The first; drawn from the clock, if `None`.
+    pub start: Option<u64>,
+    /// Runs so many seeds again and again until so much time has passed.
+    pub minutes: Option<u64>,
+    /// Whether to go on after a failure, and tell one of each kind.
+    pub collects: bool,
+}
+
+/// Runs the simulations of one family or of all.
 ///
 /// # Errors
 ///
-/// If a seed breaks a law: which one, the line that replays it, and where its trace is.
-pub fn run(
-    root: &Path,
-    family: Option<&str>,
-    count: u64,
-    start: Option<u64>,
-) -> Result<(), String> {
-    let start = start.unwrap_or_else(fresh);
-    let end = start.checked_add(count).ok_or("the last seed is beyond 64 bits")?;
+/// If a run breaks a law: the lines that replay it.
+#[expect(clippy::disallowed_methods, reason = "a person waits for this")]
+pub fn run(root: &Path, family: Option<&str>, hunt: Hunt) -> Result<(), String> {
     let tree = Tree::read(root).map_err(|error| format!("the sources are unreadable: {error}"))?;
     let chosen: Vec<_> = FAMILIES
         .iter()
@@ -35,14 +41,29 @@ pub fn run(
             return Err(format!("{}: {}.rs does not take SEEDS", family.name, family.test()));
         }
     }
-    println!("seeds {start}..{end}");
-    let failures: Vec<_> =
-        chosen.iter().filter_map(|family| family.check(root, start, end).err()).collect();
-    if failures.is_empty() {
-        println!("sim: {count} seeds of {} families hold", chosen.len());
-        return Ok(());
+    let started = Instant::now();
+    let time = Duration::from_secs(60 * hunt.minutes.unwrap_or_default());
+    let first = hunt.start.unwrap_or_else(fresh);
+    let mut start = first;
+    loop {
+        let end = start.checked_add(hunt.seeds).ok_or("the last seed is beyond 64 bits")?;
+        println!("seeds {start}..{end}");
+        let failures: Vec<_> = chosen
+            .iter()
+            .filter_map(|family| family.check(root, start, end, hunt.collects).err())
+            .collect();
+        if !failures.is_empty() {
+            let folder = Metadata::read(root)?.target_directory.join("sim");
+            let place = folder.display();
+            return Err(format!("{}\nplans and pictures: {place}", failures.join("\n")));
+        }
+        start = end;
+        if time <= started.elapsed() {
+            break;
+        }
     }
-    Err(failures.join("\n"))
+    println!("sim: {} seeds of {} families hold", start - first, chosen.len());
+    Ok(())
 }
 
 /// Returns the names of the families.
@@ -84,97 +105,43 @@ impl Family {
         let mut files = tree
             .below(self.dir)
             .filter(|(path, _)| *path == main || path.starts_with(&format!("{}/", self.test())));
-        files.any(|(_, text)| text.contains("check_seeds") || text.contains("\"SEEDS\""))
+        files.any(|(_, text)| text.contains("check_seeds") || text.contains(".run();"))
     }
 
-    fn check(&self, root: &Path, start: u64, end: u64) -> Result<(), String> {
+    fn check(&self, root: &Path, start: u64, end: u64, collects: bool) -> Result<(), String> {
         println!("--- {}", self.name);
-        let mut command = self.command(root, self.filter);
-        command.env_remove("SEED").env("SEEDS", format!("{start}..{end}"));
+        let mut command = self.command(root);
+        command.env_remove("SEED").env_remove("PLAN").env("SEEDS", format!("{start}..{end}"));
+        if collects {
+            command.env("COLLECT", "1");
+        }
         let (is_good, output) = shell::shown(&mut command).map_err(|error| error.to_string())?;
         if is_good {
             let is_empty = shell::tests_run(&output) == 0;
             let what = format!("{}: no test is called {}", self.name, self.filter);
             return if is_empty { Err(what) } else { Ok(()) };
         }
-        let failures = failures(&output);
-        if failures.is_empty() {
+        let lines = pasted(&output);
+        if lines.is_empty() {
             return Err(format!("{}: the simulation failed, and named no seed", self.name));
         }
-        let told = failures.iter().map(|failure| self.tell(root, failure));
-        Err(told.collect::<Vec<_>>().join("\n"))
+        Err(format!("{}: a law is broken\n  {}", self.name, lines.join("\n  ")))
     }
 
-    /// Replays a failure, keeps its trace, and says where.
-    fn tell(&self, root: &Path, failure: &Failure) -> String {
-        let Failure { seed, test } = failure;
-        let test = test.as_deref().unwrap_or(self.filter);
-        let package = self.package;
-        let mut command = self.command(root, test);
-        command.args(["--", "--nocapture"]).env_remove("SEEDS").env("SEED", seed.to_string());
-        let kept = command
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| error.to_string())
-            .and_then(|trace| self.keep(root, *seed, &trace));
-        let place = match kept {
-            Ok(path) => format!("trace {}", path.display()),
-            Err(why) => format!("no trace: {why}"),
-        };
-        let line =
-            format!("SEED={seed} cargo test -p {package} --test simulation {test} -- --nocapture");
-        let line = line.replace("  ", " ");
-        format!("{}: seed {seed} breaks a law\n  {line}\n  {place}", self.name)
-    }
-
-    fn keep(&self, root: &Path, seed: u64, trace: &Output) -> Result<PathBuf, String> {
-        let folder = Metadata::read(root)?.target_directory.join("sim");
-        let path = folder.join(format!("{}-{seed}.txt", self.name));
-        let text = [trace.stdout.as_slice(), trace.stderr.as_slice()].concat();
-        fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(&path, text))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(path)
-    }
-
-    fn command(&self, root: &Path, filter: &str) -> Command {
+    fn command(&self, root: &Path) -> Command {
         let mut command = shell::cargo(root);
         command.args(["test", "--release", "-p", self.package, "--test", "simulation"]);
-        command.args(Some(filter).filter(|filter| !filter.is_empty()));
+        command.args(Some(self.filter).filter(|filter| !filter.is_empty()));
         command
     }
 }
 
-/// A seed that broke a law.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Failure {
-    seed: u64,
-    /// The test, if it said so.
-    test: Option<String>,
-}
-
-/// Finds the failures in what tests print: the line to paste of `check_seeds`, or else the first
-/// `seed 17` of a panic.
-fn failures(output: &str) -> Vec<Failure> {
-    let mut found: Vec<_> = output.lines().filter_map(pasted).collect();
-    if found.is_empty() {
-        let seeds = output.lines().filter_map(|line| number(line.split_once("seed ")?.1));
-        found.extend(seeds.take(1).map(|seed| Failure { seed, test: None }));
-    }
-    found.dedup();
-    found
-}
-
-fn pasted(line: &str) -> Option<Failure> {
-    let seed = number(line.strip_prefix("SEED=")?)?;
-    let (_, rest) = line.split_once(" --test simulation ")?;
-    let test = rest.split(' ').next().filter(|test| !test.starts_with("--"))?;
-    Some(Failure { seed, test: Some(test.to_owned()) })
-}
-
-/// Reads the number that `text` starts with.
-fn number(text: &str) -> Option<u64> {
-    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// Returns the lines to paste among what tests print: each replays one failure.
+fn pasted(output: &str) -> Vec<&str> {
+    let is_one = |line: &&str| {
+        (line.starts_with("PLAN=") || line.starts_with("SEED=")) && line.contains(" cargo test ")
+    };
+    output.lines().filter(is_one).collect()
 }
 
 const FAMILIES: &[Family] = &[
@@ -186,7 +153,7 @@ const FAMILIES: &[Family] = &[
     },
     Family { name: "wal", package: "quorate-wal", dir: "wal", filter: "" },
     Family { name: "sim", package: "quorate-sim", dir: "sim", filter: "a_sound" },
-    Family { name: "kv", package: "quorate-examples", dir: "examples", filter: "" },
+    Family { name: "kv", package: "quorate-examples", dir: "examples", filter: "kv_nodes" },
 ];
 
 #[cfg(test)]
@@ -194,19 +161,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_to_paste_names_seed_and_test() {
-        let output = "thread panicked:\ntwo votes in term 4\nseed 17, at 3.2s\nplan loss\n\
-            SEED=17 cargo test -p quorate-consensus --test simulation raft_keeps_its_laws -- \
-            --nocapture\nnote: run with `RUST_BACKTRACE=1`\n";
-        let test = Some("raft_keeps_its_laws".to_owned());
-        assert_eq!(failures(output), [Failure { seed: 17, test }]);
-    }
-
-    #[test]
-    fn a_bare_seed_will_do() {
-        let output = "panicked at wal/tests/simulation.rs:28:27:\nseed 408: record 7 is lost\n";
-        assert_eq!(failures(output), [Failure { seed: 408, test: None }]);
-        assert_eq!(failures("test a ... FAILED\nSEED=x --test simulation a\n"), []);
+    fn the_lines_to_paste_are_found() {
+        let first = "SEED=17 cargo test -p quorate-wal --test simulation no_crash -- --nocapture";
+        let second = "PLAN=target/sim/raft-4.json cargo test -p quorate-consensus --test s raft";
+        let output = format!("thread panicked:\nseed 17, at 3.2s\n{first}\nplan\n{second}\nnote\n");
+        assert_eq!(pasted(&output), [first, second]);
+        assert!(pasted("test a ... FAILED\nSEED=x --test simulation a\n").is_empty());
     }
 
     #[test]
@@ -214,7 +174,7 @@ mod tests {
         let family = FAMILIES[1];
         let tree = |text| Tree::of(&[("wal/tests/simulation.rs", text)]);
         assert!(family.takes_seeds(&tree("check_seeds(..)")));
-        assert!(family.takes_seeds(&tree("env::var(\"SEEDS\")")));
+        assert!(family.takes_seeds(&tree("suite(\"a\").run();")));
         assert!(!family.takes_seeds(&tree("const SEEDS: u64 = 5;")));
         assert!(family.exists(&tree("")) && !FAMILIES[0].exists(&tree("")));
     }

@@ -5,6 +5,7 @@
 //! A row that has a ratio below 1 is one that we lose; it stays. A full run writes `RESULTS.md`.
 
 mod report;
+mod sim;
 mod wal;
 
 use std::env;
@@ -35,4 +36,4 @@ fn main() -> io::Result<()> {
 
 type Run = fn(bool) -> io::Result<Vec<report::Row>>;
 
-const FAMILIES: [(&str, Run); 1] = [("wal", wal::run)];
+const FAMILIES: [(&str, Run); 2] = [("sim", sim::run), ("wal", wal::run)];

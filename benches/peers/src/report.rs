@@ -20,7 +20,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Above 1: ours is better.
+    /// Above 1: ours is better. Not a number if there is no peer.
     pub fn ratio(&self) -> f64 {
         self.peer_value / self.ours
     }
@@ -31,9 +31,16 @@ impl Row {
         format!(
             "{{\"family\":\"{family}\",\"row\":\"{row}\",\"peer\":\"{peer}\",\
              \"version\":\"{version}\",\"unit\":\"{unit}\",\"ours\":{ours:.3},\
-             \"peer_value\":{peer_value:.3},\"ratio\":{ratio:.3}}}"
+             \"peer_value\":{},\"ratio\":{}}}",
+            number(*peer_value),
+            number(ratio)
         )
     }
+}
+
+/// Returns a number as JSON has it: `null` where there is no peer.
+fn number(value: f64) -> String {
+    if value.is_finite() { format!("{value:.3}") } else { "null".to_owned() }
 }
 
 /// Returns the rows as a table for people.
@@ -45,19 +52,24 @@ pub fn table(rows: &[Row]) -> String {
     for row in rows {
         _ = writeln!(
             out,
-            "| {} | {} | {} {} | {} | {:.1} | {:.1} | {:.2} | {} |",
+            "| {} | {} | {} {} | {} | {} | {} | {:.2} | {} |",
             row.family,
             row.row,
             row.peer,
             row.version,
             row.unit,
-            row.ours,
-            row.peer_value,
+            short(row.ours),
+            short(row.peer_value),
             row.ratio(),
             row.note
         );
     }
     out
+}
+
+/// Returns a number with a digit or two that say something.
+fn short(value: f64) -> String {
+    if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") }
 }
 
 /// Writes the table to `RESULTS.md`, with the machine and the date.
@@ -97,4 +109,6 @@ const NOTES: &str = "
 - `wal`: a fresh log per round; the append, and the wait until it is durable. Defaults on both
   sides, which preallocate: okaywal by setting a length, ours by writing zeros. `raw` is
   `write_all_at` and `sync_data` on a file that was filled with zeros: the floor of the disk.
+- `sim`, `linearizable`: logs of `QUORATE_VECTORS`, parsed before the clock starts; both sides must
+  agree on every verdict. The key-value logs have no peer here: no crate splits a history by key.
 ";

@@ -1,21 +1,60 @@
 //! The laws of Raft's figure 3, and what clients may expect of it.
 
-use quorate_consensus::raft::{Raft, ReadId, Role, Status};
-use quorate_consensus::{Entry, Index, LogId, Outcome, Payload};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Application, Cluster, Committed, RaftStorage, offset};
+use bytes::Bytes;
+use quorate_consensus::raft::{Delivery, Raft, Role, Status};
+use quorate_consensus::{Entry, Index, LogId, NodeId, Payload, Term};
+use quorate_sim::{Law, Node, Nodes, OpId, Reply};
 
-impl<S: RaftStorage> Cluster<S> {
+use super::{Application, At, Cluster, Operation, RaftStorage, offset};
+
+/// What nobody in the cluster could know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RaftLaws {
+    leaders: BTreeMap<Term, NodeId>,
+    /// The term before each entry that was ever in a log: equal entries have equal pasts.
+    pasts: BTreeMap<LogId, Term>,
+    /// The log of each node when it was last looked at.
+    logs: BTreeMap<NodeId, Seen>,
+    /// What some node knew to be committed.
+    committed: Vec<Committed>,
+    /// What some application was handed.
+    delivered: Vec<Payload>,
+    /// What clients were told never happens.
+    lost: BTreeSet<Bytes>,
+    /// The newest index that a client knows of.
+    acknowledged: Index,
+    /// The newest index that any client knew of when a read was asked for.
+    known: BTreeMap<OpId, Index>,
+    seen: BTreeSet<&'static str>,
+}
+
+/// An entry that is committed.
+#[derive(Clone, Copy, Debug)]
+struct Committed {
+    term: Term,
+    /// In which term it was.
+    within: Term,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    terms: Vec<Term>,
+    commit_index: Index,
+}
+
+impl RaftLaws {
+    /// Returns the newest index that a client knows of.
+    pub(crate) fn acknowledged(&self) -> Index {
+        self.acknowledged
+    }
+
     /// State machine safety: no two applications are handed different entries at an index.
-    pub(super) fn apply(
-        &mut self,
-        entry: &Entry,
-        application: &mut Application,
-    ) -> Result<(), String> {
-        if entry.index != application.last_applied.next() {
-            return Err(format!("{entry} after {}", application.last_applied));
+    fn apply(&mut self, entry: &Entry, before: Index) -> Result<(), String> {
+        if entry.index != before.next() {
+            return Err(format!("{entry} after {before}"));
         }
-        application.last_applied = entry.index;
         match self.delivered.get(offset(entry.index)) {
             Some(payload) if *payload != entry.payload => {
                 return Err(format!("another application has {payload:?} at {entry}"));
@@ -28,46 +67,54 @@ impl<S: RaftStorage> Cluster<S> {
         {
             return Err(format!("a client was told that this was lost: {entry}"));
         }
-        for (value, outcome) in application.proposals.settle(entry) {
-            match outcome {
-                Outcome::Done if Payload::Data(value.clone()) == entry.payload => {
-                    self.saw.done += 1;
-                    self.acknowledged = self.acknowledged.max(entry.index);
-                }
-                Outcome::Done => return Err(format!("{value:?} is done, but not {entry}")),
-                Outcome::Lost if self.delivered.contains(&Payload::Data(value.clone())) => {
-                    return Err(format!("{value:?} is lost, but was delivered"));
-                }
-                Outcome::Lost => {
-                    self.saw.lost += 1;
-                    self.lost.insert(value);
-                }
-            }
-        }
         Ok(())
     }
 
+    fn told_of_proposal(&mut self, value: &Bytes, reply: &Reply<At>) -> Result<(), String> {
+        let data = Payload::Data(value.clone());
+        match reply {
+            Reply::Ok(At(index)) => {
+                self.seen.insert("done");
+                self.acknowledged = self.acknowledged.max(*index);
+                match self.delivered.get(offset(*index)) {
+                    Some(payload) if *payload == data => Ok(()),
+                    other => Err(format!("{value:?} is done at {index}, but there is {other:?}")),
+                }
+            }
+            Reply::Fail if self.delivered.contains(&data) => {
+                Err(format!("{value:?} is lost, but was delivered"))
+            }
+            Reply::Fail => {
+                self.seen.insert("lost");
+                self.lost.insert(value.clone());
+                Ok(())
+            }
+            Reply::Info => Ok(()),
+        }
+    }
+
     /// A read sees at least what any client knew of when it was asked for.
-    pub(super) fn answer(
-        &mut self,
-        application: &mut Application,
-        id: ReadId,
-        at: Index,
-    ) -> Result<(), String> {
-        let known = application.reads.remove(&id).ok_or("an answer to no read, or the second")?;
-        if at < known {
-            return Err(format!("read {id} is answered at {at}, but {known} was acknowledged"));
+    fn told_of_read(&mut self, id: OpId, reply: &Reply<At>) -> Result<(), String> {
+        let known = self.known.remove(&id).unwrap_or_default();
+        match reply {
+            Reply::Ok(At(at)) if *at < known => {
+                Err(format!("read {id} is answered at {at}, but {known} was acknowledged"))
+            }
+            Reply::Ok(At(at)) => {
+                self.seen.insert("read");
+                self.acknowledged = self.acknowledged.max(*at);
+                Ok(())
+            }
+            Reply::Fail | Reply::Info => {
+                self.seen.insert("refused read");
+                Ok(())
+            }
         }
-        if application.last_applied < at {
-            return Err(format!("read {id} is answered before {at} is delivered"));
-        }
-        self.saw.reads += 1;
-        Ok(())
     }
 
     /// Election safety: a term has one leader. Leader completeness: it has all that was committed
     /// in the terms before.
-    pub(super) fn check_leader(&mut self, raft: &Raft, status: &Status) -> Result<(), String> {
+    fn check_leader(&mut self, raft: &Raft, status: &Status) -> Result<(), String> {
         if status.role != Role::Leader {
             return Ok(());
         }
@@ -75,7 +122,9 @@ impl<S: RaftStorage> Cluster<S> {
         match self.leaders.insert(term, status.id) {
             Some(leader) if leader == status.id => return Ok(()),
             Some(leader) => return Err(format!("{} and {leader} lead in term {term}", status.id)),
-            None => self.saw.leaders += 1,
+            None => {
+                self.seen.insert("leader");
+            }
         }
         for (index, committed) in (1..).map(Index).zip(&self.committed) {
             if committed.within < term && raft.term_at(index) != Some(committed.term) {
@@ -87,7 +136,7 @@ impl<S: RaftStorage> Cluster<S> {
     }
 
     /// Log matching: entries that are equal have equal pasts.
-    pub(super) fn check_log(&mut self, raft: &Raft, status: &Status) -> Result<(), String> {
+    fn check_log(&mut self, raft: &Raft, status: &Status) -> Result<(), String> {
         let seen = &mut self.logs.entry(status.id).or_default().terms;
         let last = usize::try_from(status.last_index.0).expect("a log fits memory");
         let last_term = raft.term_at(status.last_index);
@@ -95,7 +144,9 @@ impl<S: RaftStorage> Cluster<S> {
             return Ok(());
         }
         let mut kept = seen.len().min(last);
-        self.saw.truncations += u64::from(kept < seen.len());
+        if kept < seen.len() {
+            self.seen.insert("truncation");
+        }
         while 0 < kept && raft.term_at(Index(kept as u64)) != Some(seen[kept - 1]) {
             kept -= 1;
         }
@@ -113,7 +164,7 @@ impl<S: RaftStorage> Cluster<S> {
     }
 
     /// What is committed stays, and is the same everywhere.
-    pub(super) fn check_commit(&mut self, raft: &Raft, status: &Status) -> Result<(), String> {
+    fn check_commit(&mut self, raft: &Raft, status: &Status) -> Result<(), String> {
         let seen = self.logs.entry(status.id).or_default();
         let before = seen.commit_index;
         if status.last_index < status.commit_index {
@@ -132,5 +183,65 @@ impl<S: RaftStorage> Cluster<S> {
             }
         }
         Ok(())
+    }
+}
+
+impl<S: RaftStorage> Law<Cluster<S>> for RaftLaws {
+    fn name(&self) -> &'static str {
+        "raft"
+    }
+
+    fn booted(&mut self, node: &Node<Cluster<S>>) {
+        self.logs.entry(node.id).or_default().commit_index = Index::ZERO;
+    }
+
+    fn invoked(&mut self, id: OpId, operation: &Operation) {
+        if *operation == Operation::Read {
+            self.known.insert(id, self.acknowledged);
+        }
+    }
+
+    fn completed(
+        &mut self,
+        id: OpId,
+        operation: &Operation,
+        reply: &Reply<At>,
+    ) -> Result<(), String> {
+        match operation {
+            Operation::Propose(value) => self.told_of_proposal(value, reply),
+            Operation::Read => self.told_of_read(id, reply),
+        }
+    }
+
+    fn delivered(&mut self, node: &Node<Cluster<S>>, delivery: &Delivery) -> Result<(), String> {
+        let Application { last_applied, reads, .. } = &node.application;
+        match delivery {
+            Delivery::Committed(entries) => {
+                let mut before = *last_applied;
+                entries.iter().try_for_each(|entry| {
+                    self.apply(entry, before)?;
+                    before = entry.index;
+                    Ok(())
+                })
+            }
+            Delivery::Read { read, .. } if !reads.contains_key(read) => {
+                Err("an answer to no read, or the second".into())
+            }
+            Delivery::Read { read, outcome: Ok(at) } if last_applied < at => {
+                Err(format!("read {read} is answered before {at} is delivered"))
+            }
+            Delivery::Read { .. } => Ok(()),
+        }
+    }
+
+    fn check(&mut self, _: &Nodes<Cluster<S>>, changed: &Node<Cluster<S>>) -> Result<(), String> {
+        let status = changed.core.status();
+        self.check_log(&changed.core, &status)?;
+        self.check_commit(&changed.core, &status)?;
+        self.check_leader(&changed.core, &status)
+    }
+
+    fn seen(&self) -> Vec<&'static str> {
+        self.seen.iter().copied().collect()
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Faults {
     armed: Vec<Armed>,
     counts: [u64; OPS],
     changes: u64,
+    /// How many faults happened.
+    pub(super) strikes: u64,
     log: VecDeque<Operation>,
     /// How many more changes there are before the power goes.
     pub(super) changes_left: Option<u64>,
@@ -84,14 +86,39 @@ struct Armed {
     op: Op,
     /// How many more are fine.
     fine: u64,
-    kind: io::ErrorKind,
+    strike: Strike,
+}
+
+/// What goes wrong with an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Strike {
+    /// It fails; of a write the first half is done.
+    Fails(io::ErrorKind),
+    /// A sync fails, and what it was to write is gone for readers, too.
+    Reverts,
+    /// A write is reported, and never reaches the medium.
+    Loses,
+    /// A write reaches another sector instead of its own.
+    Misdirects(u64),
+    /// A read returns a wrong byte.
+    Misreads(u64),
+}
+
+impl Strike {
+    /// Returns the error that the caller gets, if the operation does not do better.
+    pub(super) const fn error(self) -> io::ErrorKind {
+        match self {
+            Self::Fails(kind) => kind,
+            _ => io::ErrorKind::Other,
+        }
+    }
 }
 
 impl Faults {
-    /// Lets the `nth` `op` from now on fail, the first being 1.
-    pub(super) fn arm(&mut self, op: Op, nth: u64, kind: io::ErrorKind) {
+    /// Lets the `nth` `op` from now on go wrong, the first being 1.
+    pub(super) fn arm(&mut self, op: Op, nth: u64, strike: Strike) {
         assert!(0 < nth, "operations count from 1");
-        self.armed.push(Armed { op, fine: nth - 1, kind });
+        self.armed.push(Armed { op, fine: nth - 1, strike });
     }
 
     pub(super) fn disarm(&mut self) {
@@ -99,7 +126,7 @@ impl Faults {
     }
 
     /// Counts an `op`, and returns the fault that was armed for it.
-    pub(super) fn strike(&mut self, op: Op) -> Option<io::ErrorKind> {
+    pub(super) fn strike(&mut self, op: Op) -> Option<Strike> {
         self.counts[op as usize] += 1;
         self.changes += u64::from(op.is_change());
         let mut struck = None;
@@ -108,12 +135,13 @@ impl Faults {
                 return true;
             }
             if armed.fine == 0 && struck.is_none() {
-                struck = Some(armed.kind);
+                struck = Some(armed.strike);
                 return false;
             }
             armed.fine = armed.fine.saturating_sub(1);
             true
         });
+        self.strikes += u64::from(struck.is_some());
         struck
     }
 

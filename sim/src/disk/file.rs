@@ -7,8 +7,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::State;
-use super::fault::Op;
+use super::fault::{Op, Strike};
 use super::folder::FileId;
+use crate::decision::scale;
 
 /// An open file of a [`Disk`](crate::Disk). After a crash every call fails.
 pub struct DiskFile {
@@ -21,30 +22,51 @@ pub struct DiskFile {
 
 impl quorate_core::File for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        self.run(Op::Len, (0, 0), |state| Ok(state.image(self.id).content().len() as u64), |_| ())
+        self.run(Op::Len, (0, 0), |state| Ok(state.image(self.id).content().len() as u64), fail)
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
         let at = (offset, out.len() as u64);
-        let read = |state: &mut State| {
+        let mut wrong = None;
+        let read = |state: &mut State, struck: Option<Strike>| {
+            match struck {
+                None => {}
+                Some(Strike::Misreads(number)) => wrong = Some(number),
+                Some(struck) => return Err(struck.error()),
+            }
             let content = state.image(self.id).content();
             let rest = content.get(index(offset)..).unwrap_or_default();
             let count = rest.len().min(out.len());
             out[..count].copy_from_slice(&rest[..count]);
             Ok(count)
         };
-        self.run(Op::Read, at, read, |_| ())
+        let count = self.run_struck(Op::Read, at, read)?;
+        if let Some(number) = wrong.filter(|_| 0 < count) {
+            let [bit, ..] = number.to_le_bytes();
+            out[index(scale(number, count as u64))] ^= 1 << (bit % 8);
+        }
+        Ok(count)
     }
 
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let at = (offset, bytes.len() as u64);
-        let write = |state: &mut State| {
+        let place = index(offset);
+        self.run_struck(Op::Write, at, |state, struck| {
             let fits = index(state.room_of(self.id).saturating_sub(offset)).min(bytes.len());
-            state.image(self.id).write(index(offset), &bytes[..fits]);
+            let image = state.image(self.id);
+            match struck {
+                None => image.write(place, &bytes[..fits]),
+                Some(Strike::Loses) => image.write_nowhere(place, &bytes[..fits]),
+                Some(Strike::Misdirects(number)) => {
+                    image.write_elsewhere(place, &bytes[..fits], number);
+                }
+                Some(struck) => {
+                    image.write(place, &bytes[..fits.min(bytes.len() / 2)]);
+                    return Err(struck.error());
+                }
+            }
             if fits == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull) }
-        };
-        let half = &bytes[..bytes.len() / 2];
-        self.run(Op::Write, at, write, |state| state.image(self.id).write(index(offset), half))
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -55,15 +77,22 @@ impl quorate_core::File for DiskFile {
             state.image(self.id).set_len(index(len));
             Ok(())
         };
-        self.run(Op::SetLen, (len, 0), set_len, |_| ())
+        self.run(Op::SetLen, (len, 0), set_len, fail)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let sync = |state: &mut State| {
-            state.image(self.id).sync();
-            Ok(())
-        };
-        self.run(Op::Sync, (0, 0), sync, |state| state.image(self.id).mark_clean())
+        self.run_struck(Op::Sync, (0, 0), |state, struck| {
+            let image = state.image(self.id);
+            match struck {
+                None => {
+                    image.sync();
+                    return Ok(());
+                }
+                Some(Strike::Reverts) => image.revert(),
+                Some(_) => image.mark_clean(),
+            }
+            Err(struck.map_or(io::ErrorKind::Other, Strike::error))
+        })
     }
 
     fn allocate(&self, len: u64) -> io::Result<bool> {
@@ -74,24 +103,41 @@ impl quorate_core::File for DiskFile {
             state.image(self.id).reserve(len);
             Ok(true)
         };
-        self.run(Op::Allocate, (len, 0), reserve, |_| ())
+        self.run(Op::Allocate, (len, 0), reserve, fail)
     }
 }
 
+/// Does nothing but fail.
+fn fail<T>(_state: &mut State, struck: Strike) -> Result<T, io::ErrorKind> {
+    Err(struck.error())
+}
+
 impl DiskFile {
-    /// Runs an operation on the file, unless it was open when the power went.
     fn run<T>(
         &self,
         op: Op,
         at: (u64, u64),
         operate: impl FnOnce(&mut State) -> Result<T, io::ErrorKind>,
-        spoil: impl FnOnce(&mut State),
+        spoil: impl FnOnce(&mut State, Strike) -> Result<T, io::ErrorKind>,
+    ) -> io::Result<T> {
+        self.run_struck(op, at, |state, struck| match struck {
+            None => operate(state),
+            Some(struck) => spoil(state, struck),
+        })
+    }
+
+    /// Runs an operation on the file, unless it was open when the power went.
+    fn run_struck<T>(
+        &self,
+        op: Op,
+        at: (u64, u64),
+        operate: impl FnOnce(&mut State, Option<Strike>) -> Result<T, io::ErrorKind>,
     ) -> io::Result<T> {
         let mut state = self.state.lock();
         if state.crashes != self.crashes {
             return Err(io::Error::other("the file was open when the power went"));
         }
-        state.run_or_spoil(op, &self.name, at, operate, spoil)
+        state.run_struck(op, &self.name, at, operate)
     }
 }
 

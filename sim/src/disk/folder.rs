@@ -39,6 +39,11 @@ impl Folder {
         self.durable.get(name).copied()
     }
 
+    /// Returns the files that have a durable name, in its order.
+    pub(super) fn durable_files(&self) -> Vec<FileId> {
+        self.durable.values().copied().collect()
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         self.entries.keys().map(|name| name.to_string()).collect()
     }

@@ -13,6 +13,7 @@ use std::ops::Range;
 use quorate_core::SplitMix64;
 
 use super::Survival;
+use crate::decision::scale;
 use crate::traps::{Trap, planted};
 
 /// A file without a name.
@@ -89,6 +90,38 @@ impl Image {
         if !planted(Trap::ForgivesFailedSync) {
             self.changes.clear();
         }
+    }
+
+    /// Undoes everything that changed since the last sync.
+    pub(super) fn revert(&mut self) {
+        while let Some(change) = self.changes.pop() {
+            change.undo(&mut self.content);
+        }
+    }
+
+    /// Shows readers a write that the medium never gets.
+    pub(super) fn write_nowhere(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        if self.content.len() < end {
+            // Lengths are the file system's: it does not lose them.
+            self.set_len(end);
+        }
+        self.content[offset..end].copy_from_slice(bytes);
+    }
+
+    /// Shows readers a write that the medium gets in another sector.
+    pub(super) fn write_elsewhere(&mut self, offset: usize, bytes: &[u8], number: u64) {
+        self.write_nowhere(offset, bytes);
+        let sectors = self.durable.len() / SECTOR_BYTES;
+        if sectors < 2 {
+            return;
+        }
+        let own = offset / SECTOR_BYTES;
+        let other = usize::try_from(scale(number, sectors as u64)).expect("below a length");
+        let other = if other == own { (own + 1) % sectors } else { other };
+        let start = other * SECTOR_BYTES;
+        let count = bytes.len().min(SECTOR_BYTES);
+        self.durable[start..start + count].copy_from_slice(&bytes[..count]);
     }
 
     /// Loses what is not durable, but for what chance lets survive.

@@ -3,11 +3,14 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use quorate_core::{FetchId, NodeId, Output, Protocol, Storage, StorageError, WriteId};
+use quorate_core::{
+    FetchId, NodeId, Output, OutputOf, Protocol, SplitMix64, Storage, StorageError, WriteId,
+};
 
 use super::site::Happening;
 use super::{Kind, World};
-use crate::decision::{Ratio, scale};
+use crate::decision::{Delay, Ratio, scale};
+use crate::law::Broken;
 use crate::mistake::Mistake;
 use crate::network::Fate;
 use crate::stream::Purpose;
@@ -29,10 +32,29 @@ pub fn ready<T>(future: impl Future<Output = T>) -> T {
 
 impl<S: System> World<S> {
     /// Does all that `node` asks for, and checks the laws.
-    pub(super) fn settle(&mut self, node: usize) -> Result<(), String> {
+    pub(super) fn settle(&mut self, node: usize) -> Result<(), Broken> {
         self.drain(node)?;
+        self.answer_clients();
         self.set_timer(node);
-        self.system.check(&self.nodes, self.nodes.ids[node])
+        let Some(changed) = &self.nodes.slots[node] else { return Ok(()) };
+        for law in &mut self.laws {
+            law.check(&self.nodes, changed).map_err(|why| Broken::law(law.name(), why))?;
+        }
+        self.note_badge(node);
+        Ok(())
+    }
+
+    /// Takes down what the node is, if that is new.
+    #[inline]
+    fn note_badge(&mut self, node: usize) {
+        let Some(live) = self.nodes.slots[node].as_ref().filter(|_| self.trace.is_on()) else {
+            return;
+        };
+        let badge = self.system.badge(&live.core);
+        if badge != self.sites[node].badge {
+            self.sites[node].badge = badge;
+            self.trace.remark(self.now, self.nodes.ids[node], What::Badge(badge));
+        }
     }
 
     pub(super) fn arrive(
@@ -40,32 +62,37 @@ impl<S: System> World<S> {
         from: usize,
         to: usize,
         message: MessageOf<S::Core>,
-    ) -> Result<(), String> {
-        if !self.network.is_open(from, to) {
-            self.lose(from, to, "cut");
+        id: u64,
+        connection: u32,
+    ) -> Result<(), Broken> {
+        if let Some(why) = self.network.arrive(from, to, connection) {
+            self.lose(from, to, id, why);
             return Ok(());
         }
         let Some(live) = &mut self.nodes.slots[to] else {
-            self.lose(from, to, "it is down");
+            self.lose(from, to, id, "dead");
             return Ok(());
         };
         self.stats.events += 1;
         self.stats.delivered += 1;
         live.now = self.sites[to].clock.local(self.now);
         let sender = self.nodes.ids[from];
-        let id = live.id;
+        let receiver = live.id;
         self.trace.push(self.now, Kind::Heard as u64, ((from as u64) << 12) ^ to as u64, || {
-            (Some(id), What::Heard { from: sender, message: message.clone() })
+            (Some(receiver), What::Heard { from: sender, id, message: message.clone() })
         });
         live.core.handle_message(live.now, sender, message);
         self.settle(to)
     }
 
     /// Ends the sync of `node` that is under way.
-    pub(super) fn synced(&mut self, node: usize) -> Result<(), String> {
+    pub(super) fn synced(&mut self, node: usize) -> Result<(), Broken> {
         let (stream, epoch) = (self.sites[node].chance.sync, self.sites[node].epoch);
+        if self.wait_for_disk(node, || Happening::Synced { node, epoch }) {
+            return Ok(());
+        }
         self.stats.events += 1;
-        if self.plan.sync_cut.is_hit(stream.number(Purpose::SyncCut)) && self.may_go_down() {
+        if self.plan.knobs.sync_cut.is_hit(stream.number(Purpose::SyncCut)) && self.may_go_down() {
             self.cut_sync(node, stream.number(Purpose::Disk));
             return Ok(());
         }
@@ -91,10 +118,10 @@ impl<S: System> World<S> {
             let count = write.0.saturating_sub(reported.0);
             let first = WriteId(reported.0 + scale(number << 4, count));
             if number >> 60 == 0 && reported < first {
-                self.report(node, first)?;
+                self.tell_persisted(node, first)?;
             }
             if self.is_current(node, epoch) {
-                self.report(node, write)?;
+                self.tell_persisted(node, write)?;
             }
         }
         if self.is_current(node, epoch) {
@@ -103,7 +130,21 @@ impl<S: System> World<S> {
         Ok(())
     }
 
-    fn report(&mut self, node: usize, write: WriteId) -> Result<(), String> {
+    /// Puts off what a disk that stalls would answer. Returns whether it did.
+    fn wait_for_disk(
+        &mut self,
+        node: usize,
+        happening: impl FnOnce() -> Happening<S::Core, S::Return>,
+    ) -> bool {
+        let until = self.sites[node].stalled_until;
+        let is_stalled = self.now < until;
+        if is_stalled {
+            self.queue.push(until, happening());
+        }
+        is_stalled
+    }
+
+    fn tell_persisted(&mut self, node: usize, write: WriteId) -> Result<(), Broken> {
         let site = &mut self.sites[node];
         let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
         live.now = site.clock.local(self.now);
@@ -118,7 +159,13 @@ impl<S: System> World<S> {
         node: usize,
         fetch: FetchId,
         query: QueryOf<S::Core>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Broken> {
+        let epoch = self.sites[node].epoch;
+        if self.now < self.sites[node].stalled_until {
+            let at = self.sites[node].stalled_until;
+            self.queue.push(at, Happening::Fetched { node, epoch, fetch, query });
+            return Ok(());
+        }
         let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
         self.stats.events += 1;
         let answer = match ready(live.storage.fetch(query)) {
@@ -136,29 +183,53 @@ impl<S: System> World<S> {
     }
 
     /// Takes outputs until there are none, or the power fails.
-    fn drain(&mut self, node: usize) -> Result<(), String> {
+    fn drain(&mut self, node: usize) -> Result<(), Broken> {
         let has_power_cuts = self.chaos.is_on
-            && self.plan.power_cut != Ratio::NEVER
+            && self.plan.knobs.power_cut != Ratio::NEVER
             && !planted(Trap::CrashBetweenEvents);
+        let is_interleaved = self.chaos.is_on && self.plan.knobs.interleave != Ratio::NEVER;
         while let Some(live) = &mut self.nodes.slots[node] {
             let Some(output) = live.core.poll_output() else { break };
+            self.count_at_this_instant()?;
             if has_power_cuts
-                && self.sites[node].chance.power_cut.is_hit(self.plan.power_cut)
+                && self.sites[node].chance.power_cut.is_hit(self.plan.knobs.power_cut)
                 && self.may_go_down()
             {
                 self.cut_power(node);
                 break;
             }
-            self.note(Kind::Output, node, || What::Did(output.clone()));
-            match output {
-                Output::Send { to, message } => self.send(node, to, message),
-                Output::Persist { write, record } => self.append(node, write, record),
-                Output::Fetch { fetch, query } => self.fetch(node, fetch, query),
-                Output::Deliver(delivery) => self.deliver(node, delivery)?,
-                Output::Event(event) => {
-                    let live = self.nodes.slots[node].as_mut().expect("it is up");
-                    self.system.event(live, event)?;
+            self.perform_output(node, output)?;
+            if is_interleaved
+                && self.sites[node].chance.interleave.is_hit(self.plan.knobs.interleave)
+            {
+                self.ask_in_between(node);
+            }
+        }
+        Ok(())
+    }
+
+    fn perform_output(&mut self, node: usize, output: OutputOf<S::Core>) -> Result<(), Broken> {
+        match output {
+            Output::Send { to, message } => self.send(node, to, message),
+            Output::Persist { write, record } => {
+                self.note(Kind::Output, node, || What::Persist { write, record: record.clone() });
+                self.append(node, write, record);
+            }
+            Output::Fetch { fetch, query } => {
+                self.note(Kind::Output, node, || What::Fetch { fetch, query: query.clone() });
+                self.fetch(node, fetch, query);
+            }
+            Output::Deliver(delivery) => {
+                self.note(Kind::Output, node, || What::Deliver(delivery.clone()));
+                self.deliver(node, delivery)?;
+            }
+            Output::Event(event) => {
+                self.note(Kind::Output, node, || What::Event(event.clone()));
+                let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
+                for law in &mut self.laws {
+                    law.told(live, &event).map_err(|why| Broken::law(law.name(), why))?;
                 }
+                self.system.event(live, event, &mut self.done);
             }
         }
         Ok(())
@@ -166,27 +237,47 @@ impl<S: System> World<S> {
 
     fn send(&mut self, from: usize, to: NodeId, message: MessageOf<S::Core>) {
         self.stats.sent += 1;
+        let id = self.stats.sent;
+        self.note(Kind::Output, from, || What::Send { to, id, message: message.clone() });
         let Some(to) = self.nodes.index(to) else {
             self.stats.lost += 1;
-            self.note(Kind::Lost, from, || What::Lost { to, why: "nobody has this id" });
+            self.note(Kind::Lost, from, || What::Lost { to, id, why: "nobody has this id" });
             return;
         };
-        match self.network.send(self.now, from, to) {
-            Fate::Lost { why } => self.lose(from, to, why),
-            Fate::Arrives { at } => self.queue.push(at, Happening::Arrival { from, to, message }),
-            Fate::ArrivesAgain { at, again } => {
-                self.stats.repeated += 1;
-                let copy = message.clone();
-                self.queue.push(at, Happening::Arrival { from, to, message });
-                self.queue.push(again, Happening::Arrival { from, to, message: copy });
+        match self.network.send(self.now, from, to, || self.system.bytes(&message)) {
+            Fate::Lost { why } => self.lose(from, to, id, why),
+            Fate::Arrives { at, again, damage, connection } => {
+                if let Some(again) = again {
+                    self.stats.repeated += 1;
+                    let message = message.clone();
+                    let copy = Happening::Arrival { from, to, message, id, connection };
+                    self.queue.push(again, copy);
+                }
+                let Some(message) = self.carry(message, damage) else {
+                    _ = self.network.arrive(from, to, connection);
+                    return self.lose(from, to, id, "corrupt");
+                };
+                self.queue.push(at, Happening::Arrival { from, to, message, id, connection });
             }
         }
     }
 
-    fn lose(&mut self, from: usize, to: usize, why: &'static str) {
+    /// Returns what arrives of a message that may be damaged on the way.
+    #[inline]
+    fn carry(
+        &mut self,
+        message: MessageOf<S::Core>,
+        damage: Option<u64>,
+    ) -> Option<MessageOf<S::Core>> {
+        let Some(damage) = damage else { return Some(message) };
+        self.stats.damaged += 1;
+        self.system.damage(&message, &mut SplitMix64::new(damage))
+    }
+
+    fn lose(&mut self, from: usize, to: usize, id: u64, why: &'static str) {
         self.stats.lost += 1;
         let to = self.nodes.ids[to];
-        self.note(Kind::Lost, from, || What::Lost { to, why });
+        self.note(Kind::Lost, from, || What::Lost { to, id, why });
     }
 
     fn append(&mut self, node: usize, write: WriteId, record: RecordOf<S::Core>) {
@@ -214,7 +305,7 @@ impl<S: System> World<S> {
             site.log.lock().begin_sync();
         }
         site.chance.sync.advance();
-        let delay = self.plan.sync_latency.draw(site.chance.sync.number(Purpose::Sync));
+        let delay = site.sync_latency.draw(site.chance.sync.number(Purpose::Sync));
         let at = self.now.saturating_add(delay);
         self.queue.push(at, Happening::Synced { node, epoch: site.epoch });
     }
@@ -224,29 +315,37 @@ impl<S: System> World<S> {
         if self.mistake == Mistake::DropsFetches && site.chance.mistake.is_hit(ONE_IN_FOUR) {
             return;
         }
-        let delay = self.plan.fetch_latency.draw(site.chance.fetch.next());
+        let delay = site.fetch_latency.draw(site.chance.fetch.next());
         let at = self.now.saturating_add(delay);
         self.queue.push(at, Happening::Fetched { node, epoch: site.epoch, fetch, query });
     }
 
-    fn deliver(&mut self, node: usize, delivery: DeliveryOf<S::Core>) -> Result<(), String> {
-        let live = self.nodes.slots[node].as_mut().expect("it is up");
-        let site = &mut self.sites[node];
+    fn deliver(&mut self, node: usize, delivery: DeliveryOf<S::Core>) -> Result<(), Broken> {
         self.stats.applied += 1;
         if self.mistake != Mistake::ReordersDeliveries {
-            return self.system.deliver(live, delivery);
+            return self.hand_over(node, delivery);
         }
+        let site = &mut self.sites[node];
         match site.held.take() {
             None if site.chance.mistake.is_hit(ONE_IN_FOUR) => {
                 site.held = Some(delivery);
                 Ok(())
             }
-            None => self.system.deliver(live, delivery),
+            None => self.hand_over(node, delivery),
             Some(held) => {
-                self.system.deliver(live, delivery)?;
-                self.system.deliver(live, held)
+                self.hand_over(node, delivery)?;
+                self.hand_over(node, held)
             }
         }
+    }
+
+    fn hand_over(&mut self, node: usize, delivery: DeliveryOf<S::Core>) -> Result<(), Broken> {
+        let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
+        for law in &mut self.laws {
+            law.delivered(live, &delivery).map_err(|why| Broken::law(law.name(), why))?;
+        }
+        self.system.deliver(live, delivery, &mut self.done);
+        Ok(())
     }
 
     /// Sees to it that `node` is woken at its deadline, or before.
@@ -268,9 +367,14 @@ impl<S: System> World<S> {
         if site.timer.is_forgotten {
             return;
         }
-        let at = site.clock.at(deadline).max(self.now);
+        let mut at = site.clock.at(deadline).max(self.now);
         if site.timer.at <= at {
             return;
+        }
+        let late_wake = self.plan.knobs.late_wake;
+        if late_wake != Ratio::NEVER && self.chaos.is_on && site.chance.late.is_hit(late_wake) {
+            let late = Delay::Exponential { min_nanos: 0, mean_nanos: LATE_NANOS };
+            at = at.saturating_add(late.draw(site.chance.late.number(Purpose::Late)));
         }
         (site.timer.at, site.timer.number) = (at, site.timer.number.wrapping_add(1));
         self.queue.push(at, Happening::Timer { node, number: site.timer.number });
@@ -278,6 +382,9 @@ impl<S: System> World<S> {
 }
 
 const ONE_IN_FOUR: Ratio = Ratio::percent(25);
+
+/// How late a wake-up comes that is late, in the mean.
+const LATE_NANOS: u64 = 20_000_000;
 
 /// How long a driver waits before it tries a full disk again.
 const FULL_RETRY_NANOS: u64 = 10_000_000;

@@ -1,193 +1,235 @@
-//! Faults that come by themselves, within a budget.
+//! The faults of the plan, as they begin and end, within a budget.
 //!
-//! Every occasion draws all its numbers, also where the budget forbids the fault: so the next
-//! occasion is the same whatever became of this one.
+//! What a fault does is a function of the plan alone; whether the budget lets it happen depends on
+//! what is wrong already.
 
-use quorate_core::{Storage, StorageError};
+use quorate_core::{NodeId, SplitMix64, Storage, StorageError};
 
-use super::site::{Happening, Trouble};
+use super::site::Happening;
 use super::{Kind, World};
-use crate::decision::{Delay, mix, nanos, scale};
-use crate::plan::Family;
-use crate::stream::{Purpose, Stream};
+use crate::decision::{mix, nanos};
+use crate::disk::Op;
+use crate::law::Broken;
+use crate::plan::{Fault, FaultKind};
+use crate::stream::Purpose;
 use crate::system::System;
 use crate::trace::What;
 use crate::world::drain::ready;
 
-/// When and where faults come.
+/// Which faults last.
 #[derive(Debug)]
 pub(super) struct Chaos {
-    /// Until the world is healed for good.
+    /// Until the world is healed.
     pub(super) is_on: bool,
-    partition: Stream,
-    crash: Stream,
-    storm: Stream,
-    pause: Stream,
-    /// The partition that lasts.
-    partitioned: Option<u32>,
-    partitions: u32,
+    /// By the index of the fault in the plan.
+    is_active: Vec<bool>,
+    /// Nodes outside of the core that was healed: they stay as they are.
+    pub(super) frozen: Vec<bool>,
 }
 
 impl Chaos {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self {
-            is_on: true,
-            partition: Stream::new(seed, Purpose::Partition, 0, 0),
-            crash: Stream::new(seed, Purpose::Crash, 0, 0),
-            storm: Stream::new(seed, Purpose::Storm, 0, 0),
-            pause: Stream::new(seed, Purpose::Pause, 0, 0),
-            partitioned: None,
-            partitions: 0,
-        }
+    pub(super) fn new(faults: usize) -> Self {
+        Self { is_on: true, is_active: vec![false; faults], frozen: Vec::new() }
+    }
+
+    /// Takes in that the plan has one more fault.
+    pub(super) fn add(&mut self) {
+        self.is_active.push(false);
+    }
+
+    fn is_frozen(&self, node: usize) -> bool {
+        self.frozen.get(node).copied().unwrap_or_default()
     }
 }
 
 impl<S: System> World<S> {
-    /// Lets the first fault of each kind be expected.
-    pub(super) fn expect_trouble(&mut self) {
-        for trouble in [Trouble::Partition, Trouble::Crash, Trouble::Storm, Trouble::Pause] {
-            _ = self.expect(trouble);
-        }
-    }
-
-    /// Lets the next fault of a kind be expected, and returns the occasion before it.
-    fn expect(&mut self, trouble: Trouble) -> Stream {
-        let (stream, every) = match trouble {
-            Trouble::Partition => (&mut self.chaos.partition, self.plan.partition_every),
-            Trouble::Crash => (&mut self.chaos.crash, self.plan.crash_every),
-            Trouble::Storm => (&mut self.chaos.storm, self.plan.storm_every),
-            Trouble::Pause => (&mut self.chaos.pause, self.plan.pause_every),
-        };
-        let occasion = *stream;
-        if let Some(every) = every {
-            let delay = Delay::Exponential { min_nanos: 1, mean_nanos: nanos(every) };
-            let at = self.now.saturating_add(delay.draw(stream.next()));
-            self.queue.push(at, Happening::Trouble(trouble));
-        }
-        occasion
-    }
-
-    pub(super) fn make_trouble(&mut self, trouble: Trouble) {
+    pub(super) fn begin_fault(&mut self, index: usize) -> Result<(), Broken> {
         if !self.chaos.is_on {
-            return;
+            return Ok(());
         }
-        let occasion = self.expect(trouble);
-        let victim = scale(occasion.number(Purpose::Next) << 1, self.sites.len() as u64);
-        let victim = usize::try_from(victim).expect("below a length");
-        let is_up = self.nodes.slots[victim].is_some();
-        let is_well = is_up && !self.is_impaired(victim);
-        match trouble {
-            Trouble::Partition => self.start_partition(victim, occasion),
-            Trouble::Crash if is_well && self.may_go_down() => {
-                self.crash_for(victim, self.plan.down_for.draw(occasion.number(Purpose::Down)));
-            }
-            Trouble::Pause if is_well && self.may_go_down() => {
-                let pause = self.pause_node(victim);
-                let time = self.plan.pause_for.draw(occasion.number(Purpose::Down));
-                let at = self.now.saturating_add(time);
-                self.queue.push(at, Happening::Resume { node: victim, pause });
-            }
-            Trouble::Crash | Trouble::Pause => {}
-            Trouble::Storm => {
+        let Fault { at, lasts, kind } = self.plan.faults[index].clone();
+        if !self.is_within_budget(&kind) {
+            self.stats.vetoed += 1;
+            return Ok(());
+        }
+        self.stats.faults += 1;
+        self.chaos.is_active[index] = true;
+        let until = self.now.saturating_add(nanos(lasts));
+        self.note_all(Kind::Fault, || What::FaultBegins { index, kind: kind.clone(), until });
+        self.queue.push(until, Happening::FaultEnds { index });
+        // Not the index: a fault that is taken out must not change the others.
+        let key = nanos(at) ^ ((kind.family() as u64) << 56);
+        let number = mix(self.plan.seed, Purpose::Fault as u64, key);
+        self.inflict(&kind, until, number)
+    }
+
+    /// Does what a fault begins with.
+    pub(super) fn inflict(
+        &mut self,
+        kind: &FaultKind,
+        until: u64,
+        number: u64,
+    ) -> Result<(), Broken> {
+        match kind {
+            FaultKind::Crash { node } => self.crash_until(self.at(*node), until),
+            FaultKind::CrashStorm => {
                 for node in 0..self.sites.len() {
-                    let number = mix(occasion.number(Purpose::Down), 0, node as u64);
-                    if self.nodes.slots[node].is_some() {
-                        self.crash_for(node, self.plan.down_for.draw(number));
-                    }
+                    let more = self.plan.knobs.down_for.draw(mix(number, 0, node as u64));
+                    self.crash_until(node, until.saturating_add(more));
                 }
             }
+            FaultKind::Wipe { node } => {
+                let node = self.at(*node);
+                self.crash_until(node, until);
+                self.sites[node].wipe();
+            }
+            FaultKind::Pause { node } => self.pause_node(self.at(*node)),
+            FaultKind::Clog { from, to } => self.network.clog(self.at(*from), self.at(*to), until),
+            FaultKind::Reset { from, to } => {
+                self.network.reset(self.now, self.at(*from), self.at(*to));
+            }
+            FaultKind::DiskStall { node } => {
+                let site = self.at(*node);
+                self.sites[site].stalled_until = self.sites[site].stalled_until.max(until);
+            }
+            FaultKind::Step { node, by } => self.sites[self.at(*node)].wall.step(*by),
+            FaultKind::BrokenBound { node, by } => {
+                self.sites[self.at(*node)].wall.break_bound(*by);
+            }
+            FaultKind::Reconfigure { node } => return self.reconfigure(self.at(*node), number),
+            FaultKind::Isolate { .. }
+            | FaultKind::Split { .. }
+            | FaultKind::OneWay { .. }
+            | FaultKind::Bridge { .. }
+            | FaultKind::Ring => self.partition(kind),
+            _ => self.spoil(kind, number),
+        }
+        Ok(())
+    }
+
+    /// Arms or performs a fault of a disk.
+    fn spoil(&mut self, kind: &FaultKind, number: u64) {
+        let nodes = kind.nodes();
+        let Some(node) = nodes.first() else { return };
+        let index = self.at(*node);
+        let site = &mut self.sites[index];
+        let disk = &site.disk;
+        match kind {
+            FaultKind::ReadError { .. } => disk.fail(Op::Read, 1, std::io::ErrorKind::Other),
+            FaultKind::Misread { .. } => {
+                disk.misread(number);
+                site.is_spoiled = true;
+            }
+            FaultKind::SyncError { reverts: true, .. } => disk.fail_sync_reverting(1),
+            FaultKind::SyncError { .. } => disk.fail(Op::Sync, 1, std::io::ErrorKind::Other),
+            FaultKind::ShortWrite { .. } => disk.fail(Op::Write, 1, std::io::ErrorKind::Other),
+            FaultKind::Full { .. } => disk.set_capacity(0),
+            FaultKind::Rot { .. } => {
+                site.is_spoiled |= disk.rot(number);
+            }
+            FaultKind::Misdirect { .. } => {
+                disk.misdirect_write(number);
+                site.is_spoiled = true;
+            }
+            FaultKind::LostWrite { .. } => {
+                disk.lose_write();
+                site.is_spoiled = true;
+            }
+            _ => {}
         }
     }
 
-    fn start_partition(&mut self, victim: usize, occasion: Stream) {
-        let shapes = [Family::Split, Family::Isolate, Family::OneWay]
-            .into_iter()
-            .filter(|shape| self.plan.partitions.contains(*shape));
-        let number = occasion.number(Purpose::Partition);
-        let count = shapes.clone().count() as u64;
-        let chosen = usize::try_from(scale(number, count.max(1))).expect("below 3");
-        let Some(shape) = shapes.clone().nth(chosen) else { return };
-        let left = self.budget_left();
-        if left == 0 || self.chaos.partitioned.is_some() || self.is_impaired(victim) {
-            return;
+    pub(super) fn end_fault(&mut self, index: usize) -> Result<(), Broken> {
+        if !std::mem::take(&mut self.chaos.is_active[index]) {
+            return Ok(());
         }
-        match shape {
-            Family::OneWay => self.cut_one_way(victim, mix(number, 1, 0)),
-            Family::Split => {
-                let size = 1 + scale(mix(number, 2, 0), left as u64);
-                self.cut_away(usize::try_from(size).expect("below a length"), mix(number, 3, 0));
-            }
-            _ => self.cut_away_one(victim),
+        let kind = self.plan.faults[index].kind.clone();
+        if kind.nodes().iter().any(|node| self.chaos.is_frozen(self.at(*node))) {
+            return Ok(());
         }
+        self.note_all(Kind::Fault, || What::FaultEnds { index });
+        match &kind {
+            FaultKind::Pause { node } => self.resume_node(self.at(*node)),
+            FaultKind::Full { node } => self.sites[self.at(*node)].disk.clear_capacity(),
+            FaultKind::BrokenBound { node, .. } => self.sites[self.at(*node)].wall.break_bound(0),
+            FaultKind::Isolate { .. }
+            | FaultKind::Split { .. }
+            | FaultKind::OneWay { .. }
+            | FaultKind::Bridge { .. }
+            | FaultKind::Ring => self.end_partition(&kind),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn partition(&mut self, kind: &FaultKind) {
         self.stats.partitions += 1;
-        self.chaos.partitions += 1;
-        self.chaos.partitioned = Some(self.chaos.partitions);
-        let time = self.plan.partition_for.draw(occasion.number(Purpose::Down));
-        let partition = self.chaos.partitions;
-        self.queue.push(self.now.saturating_add(time), Happening::Heal { partition });
-    }
-
-    fn cut_away_one(&mut self, victim: usize) {
-        self.sites[victim].is_away = true;
-        for other in (0..self.sites.len()).filter(|other| *other != victim) {
-            self.network.partition(victim, other);
-            self.network.partition(other, victim);
+        for (from, to) in self.links(kind) {
+            self.network.cut(from, to);
         }
-        self.note(Kind::Network, victim, || What::World("is isolated"));
-    }
-
-    /// Cuts `size` nodes that are well from all others, but not from each other.
-    fn cut_away(&mut self, size: usize, number: u64) {
-        let mut chosen: Vec<usize> =
-            (0..self.sites.len()).filter(|node| !self.is_impaired(*node)).collect();
-        chosen.sort_by_key(|node| mix(number, 0, *node as u64));
-        chosen.truncate(size);
-        for node in &chosen {
-            for other in (0..self.sites.len()).filter(|other| !chosen.contains(other)) {
-                self.network.partition(*node, other);
-                self.network.partition(other, *node);
-            }
-            self.sites[*node].is_away = true;
-            self.note(Kind::Network, *node, || What::World("is split off"));
+        for node in self.parted(kind) {
+            self.sites[node].away += 1;
         }
     }
 
-    /// Cuts what `victim` says, or what it hears, or what it says to one other.
-    fn cut_one_way(&mut self, victim: usize, number: u64) {
-        self.sites[victim].is_away = true;
+    fn end_partition(&mut self, kind: &FaultKind) {
+        for (from, to) in self.links(kind) {
+            self.network.mend(from, to);
+        }
+        for node in self.parted(kind) {
+            self.sites[node].away = self.sites[node].away.saturating_sub(1);
+        }
+    }
+
+    /// Returns the links that a partition cuts.
+    fn links(&self, kind: &FaultKind) -> Vec<(usize, usize)> {
         let count = self.sites.len();
-        let one = usize::try_from(scale(mix(number, 0, 0), count as u64)).expect("below a length");
-        let what = match number >> 62 {
-            0 => "is not heard any more",
-            1 => "hears nothing any more",
-            _ => "is not heard any more by one other",
+        let is_cut = |from: usize, to: usize| match kind {
+            FaultKind::Isolate { node } => {
+                let node = self.at(*node);
+                from == node || to == node
+            }
+            FaultKind::Split { nodes } => self.is_in(nodes, from) != self.is_in(nodes, to),
+            FaultKind::OneWay { from: speaker, to: listener } => {
+                speaker.is_none_or(|node| self.at(node) == from)
+                    && listener.is_none_or(|node| self.at(node) == to)
+            }
+            FaultKind::Bridge { node, half } => {
+                let bridge = self.at(*node);
+                let is_bridge = from == bridge || to == bridge;
+                !is_bridge && self.is_in(half, from) != self.is_in(half, to)
+            }
+            FaultKind::Ring => {
+                let apart = from.abs_diff(to);
+                let apart = apart.min(count - apart);
+                (count / 2).div_ceil(2) < apart
+            }
+            _ => false,
         };
-        for other in (0..count).filter(|other| *other != victim) {
-            match number >> 62 {
-                0 => self.network.partition(victim, other),
-                1 => self.network.partition(other, victim),
-                _ if other == one => self.network.partition(victim, other),
-                _ => {}
-            }
-        }
-        self.note(Kind::Network, victim, || What::World(what));
+        let pairs = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        pairs.filter(|(from, to)| from != to && is_cut(*from, *to)).collect()
     }
 
-    /// Ends `partition`, if it lasts.
-    pub(super) fn end_partition(&mut self, partition: u32) {
-        if self.chaos.partitioned == Some(partition) {
-            self.heal_partition();
+    /// Returns the nodes that a partition takes from a quorum.
+    fn parted(&self, kind: &FaultKind) -> Vec<usize> {
+        match kind {
+            FaultKind::Isolate { node } => vec![self.at(*node)],
+            FaultKind::Split { nodes } => nodes.iter().map(|node| self.at(*node)).collect(),
+            FaultKind::OneWay { from, to } => {
+                from.or(*to).into_iter().map(|node| self.at(node)).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
-    pub(super) fn heal_partition(&mut self) {
-        self.chaos.partitioned = None;
-        self.network.heal_partition();
-        for node in 0..self.sites.len() {
-            if std::mem::take(&mut self.sites[node].is_away) {
-                self.note(Kind::Network, node, || What::World("is connected again"));
-            }
+    fn reconfigure(&mut self, node: usize, number: u64) -> Result<(), Broken> {
+        let Some(live) = &mut self.nodes.slots[node] else { return Ok(()) };
+        live.now = self.sites[node].clock.local(self.now);
+        let what = self.system.reconfigure(live, &mut SplitMix64::new(number));
+        if let Some(what) = what {
+            self.note(Kind::Command, node, || What::Chose(what));
         }
+        self.settle(node)
     }
 
     /// Ends the node's incarnation: what is not durable may be lost.
@@ -197,22 +239,34 @@ impl<S: System> World<S> {
         self.nodes.slots[node] = None;
         self.stats.crashes += 1;
         self.stats.events += 1;
-        self.note(Kind::Crash, node, || What::World("crashes"));
+        self.note(Kind::Crash, node, || What::Crashes);
     }
 
-    /// Crashes the node, to be started again after `nanos`.
-    fn crash_for(&mut self, node: usize, nanos: u64) {
+    /// Crashes the node, if it is up, to be started again at `until`.
+    fn crash_until(&mut self, node: usize, until: u64) {
+        if self.nodes.slots[node].is_none() {
+            return;
+        }
         self.crash_node(node);
         let epoch = self.sites[node].epoch;
-        let at = self.now.saturating_add(nanos);
-        self.queue.push(at, Happening::Restart { node, epoch });
+        self.queue.push(until, Happening::Restart { node, epoch });
+    }
+
+    fn crash_for(&mut self, node: usize, nanos: u64) {
+        self.crash_until(node, self.now.saturating_add(nanos));
+    }
+
+    pub(super) fn restart_if_due(&mut self, node: usize, epoch: u32) -> Result<(), Broken> {
+        let site = &self.sites[node];
+        let is_due = self.nodes.slots[node].is_none() && site.epoch == epoch && !site.is_refusing;
+        if is_due && !self.chaos.is_frozen(node) { self.boot(node) } else { Ok(()) }
     }
 
     /// Crashes the node in the middle of something: its next output is not performed.
     pub(super) fn cut_power(&mut self, node: usize) {
         self.stats.power_cuts += 1;
         let number = self.sites[node].chance.power_cut.number(Purpose::Down);
-        self.crash_for(node, self.plan.down_for.draw(number));
+        self.crash_for(node, self.plan.knobs.down_for.draw(number));
     }
 
     /// Crashes the node in the middle of a sync, or before it reached the disk.
@@ -222,7 +276,7 @@ impl<S: System> World<S> {
             _ = ready(live.storage.sync());
         }
         self.stats.power_cuts += 1;
-        self.crash_for(node, self.plan.down_for.draw(mix(number, 0, 0)));
+        self.crash_for(node, self.plan.knobs.down_for.draw(mix(number, 0, 0)));
     }
 
     /// Crashes a node whose storage failed: a driver stops it, and starts it from what is durable.
@@ -230,44 +284,80 @@ impl<S: System> World<S> {
         self.note(Kind::Crash, node, || What::Chose(format!("its storage fails: {error}")));
         self.sites[node].chance.disk.advance();
         let number = self.sites[node].chance.disk.number(Purpose::Down);
-        self.crash_for(node, self.plan.down_for.draw(number));
+        self.crash_for(node, self.plan.knobs.down_for.draw(number));
     }
 
-    pub(super) fn pause_node(&mut self, node: usize) -> u32 {
-        let site = &mut self.sites[node];
-        site.pauses += 1;
-        site.pause = Some(site.pauses);
-        let pause = site.pauses;
+    pub(super) fn pause_node(&mut self, node: usize) {
+        self.sites[node].pauses += 1;
         self.stats.pauses += 1;
-        self.note(Kind::Pause, node, || What::World("pauses"));
-        pause
+        self.note(Kind::Pause, node, || What::Pauses);
     }
 
-    /// Lets the node go on: what waited happens now, in order.
+    /// Ends one pause. If it was the last, what waited happens now, in order.
     pub(super) fn resume_node(&mut self, node: usize) {
-        if self.sites[node].pause.take().is_none() {
+        let site = &mut self.sites[node];
+        if site.pauses == 0 {
             return;
         }
-        self.note(Kind::Resume, node, || What::World("resumes"));
-        while let Some(happening) = self.sites[node].waiting.pop_front() {
-            self.queue.push(self.now, happening);
+        site.pauses -= 1;
+        if site.pauses == 0 {
+            self.note(Kind::Resume, node, || What::Resumes);
+            while let Some(happening) = self.sites[node].waiting.pop_front() {
+                self.queue.push(self.now, happening);
+            }
         }
     }
 
-    /// Returns whether the budget lets one more node go.
+    /// Returns whether one more node may go.
     pub(super) fn may_go_down(&self) -> bool {
         self.chaos.is_on && 0 < self.budget_left()
     }
 
+    /// Returns whether the system can be expected to bear this as well.
+    fn is_within_budget(&self, kind: &FaultKind) -> bool {
+        let is_well = |node: &NodeId| !self.is_impaired(self.at(*node));
+        let left = self.budget_left();
+        match kind {
+            FaultKind::Crash { node } | FaultKind::Pause { node } | FaultKind::Isolate { node } => {
+                0 < left && is_well(node)
+            }
+            FaultKind::OneWay { from, to } => {
+                0 < left && from.iter().chain(to).take(1).all(is_well)
+            }
+            FaultKind::Split { nodes } => nodes.len() <= left && nodes.iter().all(is_well),
+            // What was acknowledged is gone there for good: the others must have it.
+            FaultKind::Wipe { node }
+            | FaultKind::Misread { node }
+            | FaultKind::Rot { node }
+            | FaultKind::Misdirect { node }
+            | FaultKind::LostWrite { node } => {
+                let site = &self.sites[self.at(*node)];
+                site.is_spoiled || self.count_spoiled() < self.plan.max_down && 0 < left
+            }
+            _ => true,
+        }
+    }
+
+    fn count_spoiled(&self) -> usize {
+        self.sites.iter().filter(|site| site.is_spoiled).count()
+    }
+
     fn budget_left(&self) -> usize {
-        let nodes = self.sites.len();
-        let most = self.plan.max_down.unwrap_or_else(|| (nodes.saturating_sub(1) / 2).max(1));
-        let impaired = (0..nodes).filter(|node| self.is_impaired(*node)).count();
-        most.saturating_sub(impaired)
+        let impaired = (0..self.sites.len()).filter(|node| self.is_impaired(*node)).count();
+        self.plan.max_down.saturating_sub(impaired)
     }
 
     fn is_impaired(&self, node: usize) -> bool {
         let site = &self.sites[node];
-        self.nodes.slots[node].is_none() || site.pause.is_some() || site.is_away
+        self.nodes.slots[node].is_none() || 0 < site.pauses || 0 < site.away || site.is_spoiled
+    }
+
+    fn is_in(&self, nodes: &[NodeId], node: usize) -> bool {
+        nodes.contains(&self.nodes.ids[node])
+    }
+
+    /// Returns where a node of this world is.
+    pub(super) fn at(&self, id: NodeId) -> usize {
+        self.nodes.index(id).unwrap_or_else(|| panic!("{id} is not of this world"))
     }
 }

@@ -9,9 +9,12 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use quorate_core::{
-    FetchId, Instant, NodeId, Output, OutputOf, Outputs, Protocol, SplitMix64, Storage, WriteId,
+    FetchId, Instant, NodeId, Output, OutputOf, Outputs, Protocol, Storage, WriteId,
 };
-use quorate_sim::{Boot, Mistake, Node, Nodes, Plan, Records, System, Trace, Violation, World};
+use quorate_sim::{
+    Boot, Done, Invoked, Law, Node, Nodes, OpId, Plan, Records, Refused, Reply, Suite, System,
+    World,
+};
 
 /// A bug that an author might write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -218,7 +221,9 @@ impl Protocol for Copies {
 }
 
 /// A storage for the values, in memory or on a disk.
-pub(crate) trait Keep: Storage<Value, Query = Read, Answer = Vec<u64>> + Sized {
+pub(crate) trait Keep:
+    Storage<Value, Query = Read, Answer = Vec<u64>> + Sized + 'static
+{
     fn open(boot: &Boot<'_, Copies>) -> Result<Self, String>;
 }
 
@@ -236,102 +241,133 @@ impl Read {
     }
 }
 
-/// The clients' view.
-#[derive(Debug)]
+/// The copies, and their clients.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Store<K> {
     bug: Bug,
-    next: u64,
-    /// What any node ever delivered.
-    pub(crate) committed: Vec<u64>,
-    keep: PhantomData<K>,
+    keep: PhantomData<fn() -> K>,
 }
 
-/// What a node applied.
+/// What a node applied, and whom it has to tell.
 #[derive(Debug, Default)]
-pub(crate) struct Applied(pub(crate) u64);
+pub(crate) struct Applied {
+    pub(crate) count: u64,
+    waiting: BTreeMap<u64, OpId>,
+}
+
+/// What clients ask for: to keep a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Put(u64);
 
 impl<K: Keep> System for Store<K> {
     type Core = Copies;
     type Storage = K;
     type Application = Applied;
+    type Operation = Put;
+    type Return = u64;
 
-    fn boot(&mut self, boot: &Boot<'_, Copies>) -> Result<(Copies, K), String> {
-        let storage = K::open(boot)?;
+    fn boot(&self, boot: &Boot<'_, Copies>) -> Result<(Copies, K), Refused> {
+        let storage = K::open(boot).map_err(Refused)?;
         let values: Result<Vec<Value>, _> = storage.replay().collect();
-        let values = values.map_err(|error| error.to_string())?;
+        let values = values.map_err(Refused::new)?;
         Ok((Copies::new(boot.id(), boot.ids(), &values, boot.now(), self.bug), storage))
     }
 
-    fn act(&mut self, node: &mut Node<Self>, _random: &mut SplitMix64) -> Option<String> {
-        let value = self.next + 1;
-        node.core.propose(value).then(|| {
-            self.next = value;
-            format!("proposes {value}")
-        })
+    fn invoke(&self, node: &mut Node<Self>, id: OpId, put: &Put, _: &mut Done<u64>) -> Invoked {
+        if node.id != PRIMARY {
+            return Invoked::redirect(Some(PRIMARY));
+        }
+        if !node.core.propose(put.0) {
+            return Invoked::BUSY;
+        }
+        node.application.waiting.insert(put.0, id);
+        Invoked::Started
     }
 
-    fn deliver(&mut self, node: &mut Node<Self>, delivery: Delivery) -> Result<(), String> {
-        let Applied(applied) = &mut node.application;
-        *applied += 1;
-        if delivery.index != *applied {
-            return Err(format!("delivered in order: {} delivers {delivery}", node.id));
+    fn deliver(&self, node: &mut Node<Self>, delivery: Delivery, done: &mut Done<u64>) {
+        node.application.count += 1;
+        if let Some(id) = node.application.waiting.remove(&delivery.value) {
+            done.ok(id, delivery.index);
         }
-        match self.committed.get(usize::try_from(delivery.index - 1).expect("small")) {
-            None => self.committed.push(delivery.value),
-            Some(value) if *value == delivery.value => {}
-            Some(value) => {
-                return Err(format!("committed is for ever: {value} was, not {delivery}"));
+    }
+}
+
+/// What was committed stays, everywhere, in one order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// What any node ever delivered.
+    pub(crate) committed: Vec<u64>,
+}
+
+impl Ledger {
+    fn at(&self, index: u64) -> Option<u64> {
+        self.committed.get(usize::try_from(index - 1).expect("small")).copied()
+    }
+}
+
+impl<K: Keep> Law<Store<K>> for Ledger {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn completed(&mut self, _: OpId, put: &Put, reply: &Reply<u64>) -> Result<(), String> {
+        match reply {
+            Reply::Ok(index) if self.at(*index) != Some(put.0) => {
+                Err(format!("{put} is not at {index}, as its client was told"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    fn delivered(&mut self, node: &Node<Store<K>>, delivery: &Delivery) -> Result<(), String> {
+        if delivery.index != node.application.count + 1 {
+            return Err(format!("{} delivers {delivery} out of order", node.id));
+        }
+        match self.at(delivery.index) {
+            None => self.committed.push(delivery.value),
+            Some(value) if value == delivery.value => {}
+            Some(value) => return Err(format!("{value} was committed, not {delivery}")),
         }
         Ok(())
     }
 
-    fn check(&mut self, nodes: &Nodes<Self>, changed: NodeId) -> Result<(), String> {
-        let Some(node) = nodes.get(changed) else { return Ok(()) };
+    fn check(&mut self, _: &Nodes<Store<K>>, node: &Node<Store<K>>) -> Result<(), String> {
         if node.core.durable < node.core.delivered {
-            return Err(format!("delivered is durable: {changed} has too little on disk"));
+            return Err(format!("{} delivered what is not on its disk", node.id));
         }
         let committed = self.committed.len() as u64;
         if node.core.count < committed {
-            let count = node.core.count;
-            return Err(format!("committed is everywhere: {changed} has {count} of {committed}"));
+            return Err(format!("{} has {} of {committed} committed", node.id, node.core.count));
         }
         Ok(())
     }
 }
 
-/// Runs in memory, with faults, then without, and asks for progress at the end.
-pub(crate) fn run_with(
-    seed: u64,
-    plan: Plan,
-    bug: Bug,
-    mistake: Mistake,
-) -> Result<Trace<Copies>, Violation> {
-    run(world::<Records<Copies>>(seed, plan, bug).with_mistake(mistake))
+/// A suite of three nodes, in memory or on disks, with every fault that does not destroy.
+pub(crate) fn suite<K: Keep>(name: &'static str, bug: Bug) -> Suite<Store<K>> {
+    Suite::new(name, Store { bug, keep: PhantomData })
+        .clients(4)
+        .workload(|draw| Put(draw.id().unique() + 1))
+        .law(Ledger::default())
+        // All three are needed to commit: one may fail, but none is to spare in the end.
+        .spare(|_| 0)
+        .adjust(|plan| plan.max_down = 1)
+        .converges(Duration::from_secs(20), |world| {
+            let done = world.law::<Ledger>().map_or(0, |ledger| ledger.committed.len()) as u64;
+            for node in world.nodes().iter() {
+                if node.application.count != done || node.core.count() != done {
+                    return Err(format!("{} has {} of {done}", node.id, node.application.count));
+                }
+            }
+            Ok(())
+        })
 }
 
-pub(crate) fn run<K: Keep>(mut world: World<Store<K>>) -> Result<Trace<Copies>, Violation> {
-    world.run_for(Duration::from_secs(20))?;
-    world.heal_all()?;
-    world.run_for(Duration::from_secs(20))?;
-    world.stop_acts();
-    world.run_for(Duration::from_secs(20))?;
-    let done = world.system().committed.len() as u64;
-    if done == 0 {
-        return Err(world.violation("progress: nothing was ever committed"));
-    }
-    for node in world.nodes().iter() {
-        if node.application.0 != done || node.core.count() != done {
-            let law = format!("progress: {} has {} of {done}", node.id, node.application.0);
-            return Err(world.violation(law));
-        }
-    }
-    Ok(world.into_trace())
-}
-
-pub(crate) fn world<K: Keep>(seed: u64, plan: Plan, bug: Bug) -> World<Store<K>> {
-    let system = Store { bug, next: 0, committed: Vec::new(), keep: PhantomData };
-    World::new(system, &[PRIMARY, NodeId(2), NodeId(3)], seed, plan)
+/// Three nodes and four clients in a calm world.
+pub(crate) fn world<K: Keep>(plan: Plan, bug: Bug) -> World<Store<K>> {
+    World::new(Store { bug, keep: PhantomData }, plan)
+        .with_workload(|draw| Put(draw.id().unique() + 1))
+        .with_law(Ledger::default())
 }
 
 pub(crate) const PRIMARY: NodeId = NodeId(1);
@@ -356,6 +392,12 @@ impl fmt::Display for Value {
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.value, self.index)
+    }
+}
+
+impl fmt::Display for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "put {}", self.0)
     }
 }
 

@@ -10,8 +10,8 @@ use quorate_core::{
     Disk as _, FetchId, File as _, Instant, NodeId, OutputOf, Outputs, Protocol, Storage, WriteId,
 };
 use quorate_sim::{
-    Boot, Delay, Disk, Family, Faults, Mistake, Node, Nodes, Op, Plan, Ratio, Records, System,
-    World, count_caught,
+    Boot, Delay, Disk, Done, Family, Faults, Invoked, Node, Op, OpId, Plan, Ratio, Records,
+    Refused, Setting, System, World,
 };
 
 use super::copies::{self, Bug, Copies, PRIMARY};
@@ -23,6 +23,7 @@ pub(crate) const LAWS: &[(&str, Law)] = &[
     ("a_plan_without_a_family_is_else_the_same", a_plan_without_a_family_is_else_the_same),
     ("every_family_is_off_in_half_of_the_seeds", every_family_is_off_in_half_of_the_seeds),
     ("power_fails_between_two_outputs", power_fails_between_two_outputs),
+    ("a_bug_shrinks_to_itself", a_bug_shrinks_to_itself),
     ("a_failed_sync_loses_data", a_failed_sync_loses_data),
     ("a_new_file_is_lost_without_its_folder", a_new_file_is_lost_without_its_folder),
     ("a_length_survives_without_data", a_length_survives_without_data),
@@ -88,65 +89,95 @@ impl Protocol for Beacon {
     }
 }
 
+/// Three beacons, and nobody who asks for anything.
+struct Shore;
+
 /// When which signal arrived where.
 #[derive(Default)]
-struct Shore {
-    arrivals: BTreeMap<(NodeId, Signal), Instant>,
-}
+struct Arrivals(BTreeMap<(NodeId, Signal), Instant>);
 
 impl System for Shore {
     type Core = Beacon;
     type Storage = Records<Beacon>;
     type Application = ();
+    type Operation = u64;
+    type Return = u64;
 
-    fn boot(&mut self, boot: &Boot<'_, Beacon>) -> Result<(Beacon, Records<Beacon>), String> {
+    fn boot(&self, boot: &Boot<'_, Beacon>) -> Result<(Beacon, Records<Beacon>), Refused> {
         let ids = boot.ids().to_vec();
         let deadline = boot.now() + Duration::from_millis(10);
         let beacon = Beacon { ids, count: 0, deadline, outputs: Outputs::default() };
         Ok((beacon, boot.records_without_fetch()))
     }
 
-    fn deliver(&mut self, node: &mut Node<Self>, signal: Signal) -> Result<(), String> {
-        self.arrivals.insert((node.id, signal), node.now());
-        Ok(())
+    fn invoke(&self, _: &mut Node<Self>, _: OpId, _: &u64, _: &mut Done<u64>) -> Invoked {
+        Invoked::BUSY
     }
 
-    fn check(&mut self, _nodes: &Nodes<Self>, _changed: NodeId) -> Result<(), String> {
+    fn deliver(&self, _: &mut Node<Self>, _: Signal, _: &mut Done<u64>) {}
+}
+
+impl quorate_sim::Law<Shore> for Arrivals {
+    fn name(&self) -> &'static str {
+        "arrivals"
+    }
+
+    fn delivered(&mut self, node: &Node<Shore>, signal: &Signal) -> Result<(), String> {
+        self.0.insert((node.id, signal.clone()), node.now());
         Ok(())
     }
 }
 
-fn shore(seed: u64, plan: Plan, time: Duration) -> Result<World<Shore>, String> {
-    let mut world = World::new(Shore::default(), &[NodeId(1), NodeId(2), NodeId(3)], seed, plan);
+fn shore(plan: Plan, time: Duration) -> Result<World<Shore>, String> {
+    let mut world = World::new(Shore, plan).with_law(Arrivals::default());
     world.run_for(time).map_err(|violation| violation.to_string())?;
     Ok(world)
 }
 
+fn arrivals(world: &World<Shore>) -> BTreeMap<(NodeId, Signal), Instant> {
+    world.law::<Arrivals>().map(|arrivals| arrivals.0.clone()).unwrap_or_default()
+}
+
+/// Returns what the plan of `seed` is made from.
+fn setting() -> Setting {
+    let mut setting = Setting::new(3..=5);
+    setting.clients = 2;
+    setting
+}
+
 fn a_loss_moves_no_other_message() -> Result<(), String> {
-    let mut plan = Plan::calm();
-    plan.reorder = Ratio::ALWAYS;
-    let all = shore(7, plan.clone(), Duration::from_secs(2))?;
-    plan.loss = Ratio::percent(30);
-    let some = shore(7, plan, Duration::from_secs(2))?;
-    let (all, some) = (&all.system().arrivals, &some.system().arrivals);
+    let mut plan = Plan::calm(3).with_seed(7);
+    plan.knobs.reorder = Ratio::ALWAYS;
+    let all = shore(plan.clone(), Duration::from_secs(2))?;
+    plan.knobs.loss = Ratio::percent(30);
+    let some = shore(plan, Duration::from_secs(2))?;
+    let (all, some) = (arrivals(&all), arrivals(&some));
     require(some.len() * 10 < all.len() * 8, || "nothing is lost".to_owned())?;
     let moved = some.iter().filter(|(signal, at)| all.get(signal) != Some(at)).count();
     require(moved == 0, || format!("{moved} of {} arrive at other times", some.len()))
 }
 
 fn a_plan_without_a_family_is_else_the_same() -> Result<(), String> {
-    for seed in 0..50 {
-        let all = Plan::draw(seed, &Faults::all());
-        let mut less = Plan::draw(seed, &Faults::all().without(Family::Loss));
-        (less.loss, less.drawn) = (all.loss, all.drawn);
-        require(all == less, || format!("seed {seed}: {all} is not {less}"))?;
+    for (seed, family) in (0..50).flat_map(|seed| Family::ALL.map(|family| (seed, family))) {
+        let mut setting = setting();
+        let mut all = Plan::draw(seed, &setting);
+        setting.faults = setting.faults.without(family);
+        let less = Plan::draw(seed, &setting);
+        all.families = all.families.without(family);
+        all.faults.retain(|fault| fault.kind.family() != family);
+        // The knobs of the family are as in a calm run.
+        let mut without = less.clone();
+        without.knobs = all.knobs.clone();
+        require(all == without, || format!("seed {seed} without {family}: {all} is not {less}"))?;
     }
     Ok(())
 }
 
 fn every_family_is_off_in_half_of_the_seeds() -> Result<(), String> {
     for family in Family::ALL {
-        let is_on = |seed: &u64| Plan::draw(*seed, &Faults::all()).drawn.contains(family);
+        let mut setting = setting();
+        setting.faults = setting.faults.with(family);
+        let is_on = |seed: &u64| Plan::draw(*seed, &setting).families.contains(family);
         let count = (0..1_000).filter(is_on).count();
         require((400..600).contains(&count), || format!("{family} is on in {count} of 1000"))?;
     }
@@ -156,17 +187,32 @@ fn every_family_is_off_in_half_of_the_seeds() -> Result<(), String> {
 /// With a disk that takes no time, only a crash in the middle of a drain comes between an
 /// acknowledgement and the write that was handed out after it.
 fn power_fails_between_two_outputs() -> Result<(), String> {
-    let plan = || {
-        let mut plan = Plan::calm();
-        plan.sync_latency = Delay::ZERO;
-        plan.power_cut = Ratio::percent(1);
-        plan
+    let run = |bug| {
+        let suite = copies::suite::<Records<Copies>>("power", bug).faults(Faults::none());
+        let suite = suite.adjust(|plan| {
+            plan.max_down = 1;
+            plan.knobs.sync_latency = Delay::ZERO;
+            plan.knobs.power_cut = Ratio::percent(1);
+        });
+        suite.count_caught(0..20)
     };
-    let run = |bug| move |seed| copies::run_with(seed, plan(), bug, Mistake::None);
-    let caught = count_caught(0..20, run(Bug::AcksBeforePersist));
+    let caught = run(Bug::AcksBeforePersist);
     require(0 < caught.count, || "a core that speaks before it writes is not caught".to_owned())?;
-    let caught = count_caught(0..20, run(Bug::None));
+    let caught = run(Bug::None);
     require(caught.count == 0, || format!("a sound core is {caught}"))
+}
+
+/// A bug is found, shrunk, and the shortest plan has the same law.
+fn a_bug_shrinks_to_itself() -> Result<(), String> {
+    let suite = copies::suite::<Records<Copies>>("shrinks", Bug::AcksBeforeDurable);
+    let failure = suite.first_failure(0..200).ok_or("the bug is not found")?;
+    let again = suite.plan(failure.seed);
+    let first = suite.play(again).err().ok_or("the seed fails no more")?;
+    let (before, after) = (first.fingerprint(), failure.violation.fingerprint());
+    require(before == after, || format!("{before} became {after}"))?;
+    require(failure.after.faults <= 3, || format!("it shrinks to {}", failure.after))?;
+    let shorter = failure.violation.plan.as_ref().clone();
+    require(suite.play(shorter).is_err(), || "the shortest plan does not fail".to_owned())
 }
 
 fn a_failed_sync_loses_data() -> Result<(), String> {
@@ -204,9 +250,9 @@ fn a_length_survives_without_data() -> Result<(), String> {
 }
 
 fn a_clock_that_drifts_wakes_early_or_late() -> Result<(), String> {
-    let mut plan = Plan::calm();
-    plan.max_drift_ppm = 100_000;
-    let world = shore(3, plan, Duration::from_secs(10))?;
+    let mut plan = Plan::calm(3).with_seed(3);
+    plan.knobs.max_drift_ppm = 100_000;
+    let world = shore(plan, Duration::from_secs(10))?;
     let counts: BTreeSet<u64> = world.nodes().iter().map(|node| node.core.count).collect();
     require(counts.len() == 3, || format!("in 10 s they wake {counts:?} times"))
 }
@@ -214,17 +260,17 @@ fn a_clock_that_drifts_wakes_early_or_late() -> Result<(), String> {
 /// A core panics when it is given an answer that it has no question for.
 fn no_answer_reaches_the_next_incarnation() -> Result<(), String> {
     for seed in 0..20 {
-        let mut plan = Plan::calm();
-        plan.loss = Ratio::percent(20);
-        plan.fetch_latency = Delay::constant(Duration::from_millis(200));
-        plan.sync_latency = Delay::constant(Duration::from_millis(20));
-        let mut world = copies::world::<Records<Copies>>(seed, plan, Bug::None);
+        let mut plan = Plan::calm(3).with_seed(seed).with_clients(8);
+        plan.knobs.loss = Ratio::percent(20);
+        plan.knobs.fetch_latency = Delay::constant(Duration::from_millis(200));
+        plan.knobs.sync_latency = Delay::constant(Duration::from_millis(20));
+        let mut world = copies::world::<Records<Copies>>(plan, Bug::None);
         for _ in 0..20 {
             let lived = world
                 .run_for(Duration::from_millis(150))
                 .and_then(|()| world.crash(PRIMARY))
                 .and_then(|()| world.restart(PRIMARY));
-            lived.map_err(|violation| violation.law)?;
+            lived.map_err(|violation| violation.headline())?;
         }
     }
     Ok(())
@@ -232,14 +278,15 @@ fn no_answer_reaches_the_next_incarnation() -> Result<(), String> {
 
 /// A write that was appended during a sync is not durable after it.
 fn a_sync_covers_what_came_before_it() -> Result<(), String> {
-    let mut plan = Plan::calm();
-    plan.sync_latency = Delay::constant(Duration::from_millis(15));
+    let mut plan = Plan::calm(3);
+    plan.knobs.sync_latency = Delay::constant(Duration::from_millis(15));
     // Signals are written at 10, 20 and 30 ms; syncs last from 10 to 25, and from there to 40.
     let mut counts = BTreeSet::new();
     for seed in 0..20 {
-        let mut world = shore(seed, plan.clone(), Duration::from_millis(28))?;
+        let mut world = shore(plan.clone().with_seed(seed), Duration::from_millis(28))?;
         let id = NodeId(1);
-        world.crash(id).and_then(|()| world.restart(id)).map_err(|violation| violation.law)?;
+        let lived = world.crash(id).and_then(|()| world.restart(id));
+        lived.map_err(|violation| violation.headline())?;
         let count = world.node(id).map_or(0, |node| node.storage.replay().count());
         counts.insert(count);
     }

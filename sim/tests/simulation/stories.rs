@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use quorate_core::{NodeId, Storage, WriteId};
-use quorate_sim::{Op, Plan, Records, Violation, World, ready};
+use quorate_sim::{Op, Plan, Records, Setting, Violation, ViolationKind, World, ready};
 
 use super::copies::{self, Bug, Copies, Keep, PRIMARY, Store};
 use super::on_disk::Journal;
@@ -12,11 +12,11 @@ use super::on_disk::Journal;
 const BACKUP: NodeId = NodeId(2);
 
 fn world<K: Keep>() -> World<Store<K>> {
-    copies::world(1, Plan::calm(), Bug::None)
+    copies::world(Plan::calm(3).with_seed(1).with_clients(4), Bug::None)
 }
 
 fn applied<K: Keep>(world: &World<Store<K>>, id: NodeId) -> u64 {
-    world.node(id).map_or(0, |node| node.application.0)
+    world.node(id).map_or(0, |node| node.application.count)
 }
 
 const MILLIS_100: Duration = Duration::from_millis(100);
@@ -70,7 +70,7 @@ fn a_node_that_crashed_starts_from_what_was_durable() -> Result<(), Violation> {
     world.run_for(MILLIS_100)?;
     world.restart(BACKUP)?;
     let node = world.node(BACKUP).expect("it was started");
-    assert_eq!((node.incarnation(), node.application.0), (2, 0), "what is volatile is new");
+    assert_eq!((node.incarnation(), node.application.count), (2, 0), "what is volatile is new");
     assert!(committed <= node.core.count());
     Ok(())
 }
@@ -94,7 +94,9 @@ fn what_is_compacted_is_not_replayed_and_writes_count_on() -> Result<(), Violati
 
 #[test]
 fn a_command_from_outside_is_drained_at_once() -> Result<(), Violation> {
-    let mut world = world::<Records<Copies>>();
+    let plan = Plan::calm(3).with_seed(1);
+    let mut world = copies::world::<Records<Copies>>(plan, Bug::None);
+    world.run_for(MILLIS_100)?;
     let sent = world.stats().sent;
     let is_taken = world.with(PRIMARY, |node| node.core.propose(7))?;
     assert!(is_taken);
@@ -127,15 +129,22 @@ fn a_storage_that_fails_stops_its_node_and_loses_nothing() -> Result<(), Violati
     world.disk(BACKUP).fail(Op::Sync, 1, ErrorKind::Other);
     world.run_for(Duration::from_secs(10))?;
     assert_eq!((world.stats().crashes, world.stats().boots), (1, 4));
-    copies::run(world).map(|_| ())
+    world.heal_all()?;
+    world.stop_clients();
+    world.run_for(Duration::from_secs(10))?;
+    assert_eq!(applied(&world, BACKUP), applied(&world, PRIMARY));
+    assert!(0 < applied(&world, BACKUP));
+    Ok(())
 }
 
 #[test]
 fn a_node_that_cannot_start_is_a_violation() {
     let mut world = world::<Journal>();
-    world.disk(BACKUP).fail(Op::SyncDir, 1, ErrorKind::Other);
+    // Its folder has a file of another name.
+    world.disk(BACKUP).install("diary", &[7; 40]);
     let violation = world.step().expect_err("a boot is refused");
-    assert!(violation.law.starts_with("n2 cannot start"), "{violation}");
+    assert_eq!(violation.kind, ViolationKind::Start);
+    assert!(violation.why.starts_with("n2 cannot start"), "{violation}");
 }
 
 #[test]
@@ -143,24 +152,22 @@ fn a_panic_is_a_violation_with_its_story() -> Result<(), Violation> {
     let mut world = world::<Records<Copies>>();
     world.run_for(MILLIS_100)?;
     let violation = world.with(PRIMARY, |_| panic!("as asked")).expect_err("it panics");
-    assert_eq!(violation.law, "panicked: as asked");
-    assert!(violation.story.contains("n1: proposes 1\n"), "{violation}");
+    assert_eq!((violation.kind, violation.why.as_str()), (ViolationKind::Panic, "as asked"));
+    assert!(violation.story.contains("c0.0 calls put 1\n"), "{violation}");
     Ok(())
 }
 
 #[test]
 fn equal_runs_have_equal_digests_with_and_without_a_story() -> Result<(), Violation> {
-    let digest = |seed| {
-        let plan = Plan::draw(seed, &quorate_sim::Faults::all());
-        let mut world = copies::world::<Records<Copies>>(seed, plan, Bug::None);
+    let world = |seed| {
+        let plan = Plan::draw(seed, &Setting::new(3..=3)).with_clients(2);
+        copies::world::<Records<Copies>>(plan, Bug::None)
+    };
+    let run = |mut world: World<_>| {
         world.run_for(Duration::from_secs(5)).map(|()| world.trace().digest())
     };
-    let quiet = |seed| {
-        let plan = Plan::draw(seed, &quorate_sim::Faults::all());
-        let world = copies::world::<Records<Copies>>(seed, plan, Bug::None);
-        let mut world = world.without_story();
-        world.run_for(Duration::from_secs(5)).map(|()| world.trace().digest())
-    };
+    let digest = |seed| run(world(seed));
+    let quiet = |seed| run(world(seed).without_story());
     for seed in 0..10 {
         assert_eq!(digest(seed)?, quiet(seed)?);
     }

@@ -32,7 +32,9 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
 fn is_decoder(line: &str) -> bool {
     let is_wire = line.starts_with("impl") && line.contains("Wire for ");
     let is_public = line.trim_start().starts_with("pub");
-    is_wire || is_public && ["fn decode(", "fn next_frame("].iter().any(|it| line.contains(it))
+    is_wire
+        || is_public
+            && ["fn decode(", "fn next_frame(", "fn read(source"].iter().any(|it| line.contains(it))
 }
 
 const HERE: &str = "xtask/src/tidy/decoders.rs";
@@ -41,6 +43,7 @@ const HERE: &str = "xtask/src/tidy/decoders.rs";
 const TARGETS: &[(&str, &str)] = &[
     ("consensus/src/raft/message.rs", "raft_message"),
     ("consensus/src/raft/record.rs", "raft_record"),
+    ("sim/src/recording/read.rs", "sim_recording"),
     ("transport/src/frame/decoder.rs", "transport_frame"),
     ("transport/src/frame/hello.rs", "transport_hello"),
     ("wal/src/format/frame.rs", "wal_frame"),
