@@ -140,8 +140,10 @@ impl<S: System + Send> Suite<S> {
     fn campaign(&self, orders: &Orders) -> Vec<Failure> {
         let shared = Shared { next: AtomicU64::new(orders.seeds.start), ..Shared::default() };
         std::thread::scope(|scope| {
-            for _ in 0..orders.jobs {
-                scope.spawn(|| self.work(orders, &shared));
+            let jobs: Vec<_> =
+                (0..orders.jobs).map(|_| scope.spawn(|| self.work(orders, &shared))).collect();
+            for job in jobs {
+                job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             }
         });
         let failed = shared.failed.into_inner();
