@@ -20,11 +20,12 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::specifications::etcd::{EtcdSpecification, history_from_log};
 
 use crate::report::Row;
+use crate::worlds;
 
 /// Runs all rows.
 pub fn run(is_quick: bool) -> io::Result<Vec<Row>> {
     let rounds = if is_quick { 3 } else { 15 };
-    let mut rows = Vec::new();
+    let mut rows = worlds::run(is_quick)?;
     match vectors() {
         Some(folder) => {
             rows.push(jepsen_logs(&folder.join("jepsen"), rounds)?);

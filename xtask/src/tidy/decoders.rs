@@ -34,7 +34,7 @@ fn is_decoder(line: &str) -> bool {
     let is_public = line.trim_start().starts_with("pub");
     is_wire
         || is_public
-            && ["fn decode(", "fn next_frame(", "fn read(source"].iter().any(|it| line.contains(it))
+            && ["fn decode(", "fn next_frame(", "fn read(source", "fn from_json("].iter().any(|it| line.contains(it))
 }
 
 const HERE: &str = "xtask/src/tidy/decoders.rs";
@@ -43,6 +43,7 @@ const HERE: &str = "xtask/src/tidy/decoders.rs";
 const TARGETS: &[(&str, &str)] = &[
     ("consensus/src/raft/message.rs", "raft_message"),
     ("consensus/src/raft/record.rs", "raft_record"),
+    ("sim/src/plan/json.rs", "sim_plan"),
     ("sim/src/recording/read.rs", "sim_recording"),
     ("transport/src/frame/decoder.rs", "transport_frame"),
     ("transport/src/frame/hello.rs", "transport_hello"),
