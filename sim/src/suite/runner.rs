@@ -97,6 +97,12 @@ impl<S: System + Send> Suite<S> {
         Some(self.shrink(&failed))
     }
 
+    /// Runs a plan, and returns how it fails, shrunk.
+    #[must_use]
+    pub fn failure_of(&self, plan: Plan) -> Option<Failure> {
+        self.attempt(plan).err().map(|failed| self.shrink(&failed))
+    }
+
     /// Runs seeds on this thread alone and returns in how many a law was broken.
     ///
     /// For mistakes that a suite must catch.

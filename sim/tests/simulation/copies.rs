@@ -71,7 +71,13 @@ pub(crate) struct Read {
 }
 
 impl Copies {
-    fn new(id: NodeId, ids: &[NodeId], values: &[Value], now: Instant, bug: Bug) -> Self {
+    pub(crate) fn new(
+        id: NodeId,
+        ids: &[NodeId],
+        values: &[Value],
+        now: Instant,
+        bug: Bug,
+    ) -> Self {
         let count = values.len() as u64;
         Self {
             id,
@@ -103,6 +109,11 @@ impl Copies {
     /// Returns how many values there are, durable or not.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Returns how many values were handed to the application since the start.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     fn append(&mut self, value: u64) {

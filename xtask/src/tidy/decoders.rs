@@ -34,7 +34,9 @@ fn is_decoder(line: &str) -> bool {
     let is_public = line.trim_start().starts_with("pub");
     is_wire
         || is_public
-            && ["fn decode(", "fn next_frame(", "fn read(source", "fn from_json("].iter().any(|it| line.contains(it))
+            && ["fn decode(", "fn next_frame(", "fn read(source", "fn from_json("]
+                .iter()
+                .any(|it| line.contains(it))
 }
 
 const HERE: &str = "xtask/src/tidy/decoders.rs";
