@@ -1,4 +1,6 @@
 //! Worlds in virtual time: hosts that send datagrams and answer each.
+//!
+//! Source: the rows, not a paper; the hosts are as simple as hosts can be.
 
 use std::cell::Cell;
 use std::cmp::Reverse;

@@ -1,8 +1,8 @@
 //! Every run of a small scope: an adapter from `Protocol` to the model checker `stateright`.
 //!
-//! A step hands one message over, in any order; loses one; reports what was written as durable; runs
-//! a deadline, whenever it would be; or crashes a node, which starts again from what was durable. So
-//! time is no part of a state: whatever some timing can do is done.
+//! A step hands one message over, in any order; loses one; reports what was written as durable;
+//! runs a deadline, whenever it would be; or crashes a node, which starts again from what was
+//! durable. So time is no part of a state: whatever some timing can do is done.
 
 use std::fmt::{Debug, Display};
 use std::hash::{Hash, Hasher};

@@ -343,7 +343,7 @@ impl<K: Keep> Law<Store<K>> for Ledger {
     }
 
     fn check(&mut self, _: &Nodes<Store<K>>, node: &Node<Store<K>>) -> Result<(), String> {
-        if node.core.durable < node.core.delivered {
+        if node.core.durable < node.core.delivered() {
             return Err(format!("{} delivered what is not on its disk", node.id));
         }
         let committed = self.committed.len() as u64;
