@@ -212,3 +212,50 @@ const POLL: Duration = Duration::from_millis(5);
 const STDERR_LINES_MAX: usize = 20;
 /// What is longer continues on the next line.
 const STDERR_LINE_BYTES_MAX: u64 = 1024;
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "processes live in real time")]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// This program, as one that does nothing for a minute.
+    fn sleeper() -> Program {
+        let name = "maelstrom::process::tests::sleeps_if_it_is_a_child";
+        Program {
+            path: std::env::current_exe().expect("this program has a path"),
+            arguments: ["--exact", name].map(OsString::from).to_vec(),
+            environment: vec![(CHILD.into(), "1".into())],
+        }
+    }
+
+    const CHILD: &str = "QUORATE_SLEEPS";
+
+    #[test]
+    fn sleeps_if_it_is_a_child() {
+        if std::env::var_os(CHILD).is_some() {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    }
+
+    #[test]
+    fn no_process_outlives_a_panic() {
+        let mut id = 0;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let (says, _said) = sync_channel(1);
+            let mut nodes = Nodes::new(Duration::from_millis(50));
+            nodes.start(&sleeper(), says, 1).expect("this program starts");
+            id = nodes.nodes[0].child.id();
+            panic!("in the middle of a run");
+        }));
+        assert!(result.is_err() && id != 0);
+        assert!(!is_there(id), "process {id} is still there");
+    }
+
+    /// Returns whether a process is there, where that can be seen.
+    fn is_there(id: u32) -> bool {
+        std::path::Path::new("/proc").exists()
+            && std::path::Path::new(&format!("/proc/{id}")).exists()
+    }
+}
