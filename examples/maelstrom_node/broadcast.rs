@@ -190,8 +190,8 @@ fn number(body: &Body, name: &str) -> Option<u64> {
     body.field(name).and_then(Value::as_u64)
 }
 
-/// After so long without a value for it, a neighbor is asked what it has. Where values are rare, less
-/// would cost as much as an answer to each.
+/// After so long without a value for it, a neighbor is asked what it has. Where values are rare,
+/// less would cost as much as an answer to each.
 const SILENCE: Duration = Duration::from_secs(2);
 /// After so long, what is missing is lost and not late.
 const GAP: Duration = Duration::from_millis(500);

@@ -9,12 +9,12 @@
 //! ```
 //!
 //! A program is sent `init`, for a broadcast also `topology`, then what its clients ask. After the
-//! last operation partitions heal, nodes have time to make up for what they missed, and each is read
-//! once more. The same programs run under Maelstrom.
+//! last operation partitions heal, nodes have time to make up for what they missed, and each is
+//! read once more. The same programs run under Maelstrom.
 //!
-//! Processes live in real time: a seed repeats the choices, not the run. Everything has a limit, and
-//! a program that goes beyond it ends the run and is named: see [`MisdeedKind`]. Whatever happens, no
-//! process is left behind.
+//! Processes live in real time: a seed repeats the choices, not the run. Everything has a limit,
+//! and a program that goes beyond it ends the run and is named: see [`MisdeedKind`]. Whatever
+//! happens, no process is left behind.
 //!
 //! Left out: Maelstrom's pictures, its proxies, and judges of `kafka` and of transactions, whose
 //! histories are written down.

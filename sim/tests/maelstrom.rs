@@ -4,6 +4,8 @@
 //! The harness is its own because a node must be alone on its standard output: with `ROLE` in the
 //! environment this is a node, else it runs the tests, or those whose names contain an argument.
 
+#![expect(clippy::print_stdout, reason = "it has a harness of its own")]
+
 #[path = "maelstrom/roles.rs"]
 mod roles;
 

@@ -69,7 +69,8 @@ impl Message {
     /// ```
     /// use quorate_sim::maelstrom::Message;
     ///
-    /// let mut input = "{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{\"type\":\"read\"}}\n".as_bytes();
+    /// let line = r#"{"src":"c1","dest":"n1","body":{"type":"read"}}"#;
+    /// let mut input = line.as_bytes();
     /// let message = Message::read(&mut input)?.expect("there is one");
     /// assert_eq!(message.body.kind, "read");
     /// assert!(Message::read(&mut input)?.is_none());

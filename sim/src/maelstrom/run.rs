@@ -1,7 +1,7 @@
 //! A run: start, operations, rest, last reads.
 //!
-//! One thread decides everything. It sleeps until a node says something, a message arrives, a client
-//! gives up, or the next operation is due.
+//! One thread decides everything. It sleeps until a node says something, a message arrives, a
+//! client gives up, or the next operation is due.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -1,6 +1,7 @@
 //! Nodes, good and bad: the smallest programs that show what a run must see.
 
 #![expect(clippy::disallowed_methods, reason = "processes live in real time")]
+#![expect(clippy::print_stderr, reason = "a run keeps what a node says there")]
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write as _};
@@ -143,7 +144,7 @@ impl Node {
             self.sum += if self.role == "counts twice" { 2 * delta } else { delta };
             return;
         }
-        let element = body.field("element").or(body.field("message"));
+        let element = body.field("element").or_else(|| body.field("message"));
         let element = element.cloned().unwrap_or_default();
         if self.elements.contains(&element) {
             return;

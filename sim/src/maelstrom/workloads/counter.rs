@@ -1,7 +1,7 @@
 //! `g-counter` and `pn-counter`: final reads are a sum that is possible.
 //!
-//! Each addition of which nobody knows the end may count or not. The sums that are possible are kept
-//! as intervals, which grow together: 40 unknown additions of 1 are one interval, not 2^40 sums.
+//! Each addition of which nobody knows the end may count or not. The sums that are possible are
+//! kept as intervals, which grow together: 40 unknown additions of 1 are one, not 2^40 sums.
 
 use std::fmt;
 
