@@ -255,7 +255,7 @@ fn busy_broadcast_costs_what_it_must() {
         let report = run(&runner.timeout(Duration::from_secs(5)));
         assert_eq!(report.verdict, Verdict::Valid, "{topology:?}: {report}");
         let (found, updates) = (report.messages_per_operation(), report.messages_per_update());
-        println!("{topology:?}: {found:.1} messages per operation, {updates:.1} without reads");
+        println!("{topology:?}: {found:.2} messages per operation, {updates:.2} without reads");
         assert!((found / expected - 1.0).abs() < 0.01, "{topology:?}: {report}");
         assert!((updates / found - 2.0).abs() < 0.03, "{topology:?}: {report}");
     }

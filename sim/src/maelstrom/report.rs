@@ -257,7 +257,7 @@ impl fmt::Display for Report {
             writeln!(f, "history: {}", history.display())?;
         }
         let (all, updates) = (self.messages_per_operation(), self.messages_per_update());
-        writeln!(f, "messages per operation {all:.1}, without reads {updates:.1}")?;
+        writeln!(f, "messages per operation {all:.2}, without reads {updates:.2}")?;
         write!(f, "{}", self.verdict)
     }
 }
