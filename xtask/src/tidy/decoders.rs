@@ -45,6 +45,7 @@ const HERE: &str = "xtask/src/tidy/decoders.rs";
 const TARGETS: &[(&str, &str)] = &[
     ("consensus/src/raft/message.rs", "raft_message"),
     ("consensus/src/raft/record.rs", "raft_record"),
+    ("sim/src/maelstrom/message.rs", "sim_maelstrom"),
     ("sim/src/plan/json.rs", "sim_plan"),
     ("sim/src/recording/read.rs", "sim_recording"),
     ("transport/src/frame/decoder.rs", "transport_frame"),
