@@ -4,9 +4,12 @@
 //! real time, and has each operation happen at once. A [`Model`] says what an operation returns
 //! and changes when it happens alone; [`models`] has those of the usual objects.
 
+mod cycles;
 mod linear;
 mod model;
 pub mod models;
+mod slips;
+pub mod transactions;
 mod traps;
 
 pub use self::linear::{Counterexample, Linearizable, Prefix, Row, Verdict};

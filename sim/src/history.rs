@@ -22,6 +22,7 @@ pub mod kv;
 mod ledger;
 pub mod lines;
 pub mod load;
+pub mod transactions;
 mod value;
 
 use std::collections::BTreeMap;
