@@ -44,7 +44,7 @@ fn each_scan_of_lists_has_its_name() {
         ("ax1ax2 | rx1", "G1b"),
         ("!ax1 | ax2 | rx12", "G1a dirty-update"),
         ("ax1 | ax2 | rx1 | rx2", "incompatible-order"),
-        ("ax1ax2 | rx21", "incompatible-order"),
+        ("ax1ax2 | rx21", "incompatible-order G1b"),
         ("ax1 | rx11", "duplicate-elements"),
         ("rx1", "garbage-read"),
         ("ax1rx-", "internal"),
@@ -93,7 +93,7 @@ fn a_register_that_is_linearizable_tells_more() {
     for (text, names) in [
         ("wx1 ; wx2 ; rx1", "G-single-realtime"),
         ("wx1 ; wx2wy1 | ry1rx1", "G-single"),
-        ("wx1 ; wx2 ; rx1wx3", "G-single-realtime"),
+        ("wx1 ; wx2 ; rx1wx3", "G-single"),
         ("wx1 ; rx1wx2 ; rx2wx3 ; rx3", "valid"),
         ("wx1 | wx2 ; rx1 | rx2", "valid"),
     ] {

@@ -329,8 +329,10 @@ impl<'a> ListKey<'a> {
             }
         }
         at_end.dedup();
-        edges.fan(&at_end, &unread, Kinds::RW, self.id);
         let last = (0..self.order.len()).rev().find_map(|position| self.writer(position));
+        // Who saw half of what one transaction appended missed no version of it.
+        unread.retain(|writer| Some(*writer) != last);
+        edges.fan(&at_end, &unread, Kinds::RW, self.id);
         if let Some(last) = last {
             edges.fan(&[last], &unread, Kinds::WW, self.id);
         }

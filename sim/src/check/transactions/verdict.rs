@@ -140,14 +140,22 @@ pub(super) fn judge(edges: &Edges, mut findings: Findings, words: &impl Words) -
     let mut is_complete = true;
     if components.iter().any(|it| *it != u32::MAX) {
         let inner = graph.within(&components);
+        let mut timed: Option<Time> = None;
         for shape in [Shape::Writes, Shape::Reads, Shape::OneMissed, Shape::Apart, Shape::InRow] {
             for (time, must) in TIMES {
+                // A cycle of this shape can be made of a timed one that is worse: nothing new.
+                if time != Time::Any && timed.is_some_and(|timed| timed <= time) {
+                    continue;
+                }
                 let times = times_up_to(time);
                 let pattern = Pattern { shape, times, must };
                 match find(&inner, pattern, MAX_STEPS, &mut steps) {
                     Found::Cycle(cycle) => {
                         note_cycle(&mut findings, kind(shape, time), &cycle, words);
-                        // What needs no time needs no more to be said of.
+                        if time != Time::Any {
+                            timed = Some(time);
+                        }
+                        // It is there with more edges of time, too.
                         break;
                     }
                     Found::Nothing => {}
