@@ -63,7 +63,7 @@ impl Store {
             let happens = if self.is_strict { happens } else { random.below(1 << 20) };
             // Ten keys are open at a time; each is left after 32 transactions or so.
             let ops = (0..1 + random.below(8))
-                .map(|_| (number / 32 * 10 / 10 + random.below(10), random.below(2) == 0))
+                .map(|_| (number / 32 + random.below(10), random.below(2) == 0))
                 .collect();
             let order = (happens, random.below(1 << 20));
             planned.push(Planned { process, called, returned, order, ops, end });
