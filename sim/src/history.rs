@@ -22,6 +22,7 @@ pub mod kv;
 mod ledger;
 pub mod lines;
 pub mod load;
+pub(crate) mod objects;
 pub mod transactions;
 mod value;
 

@@ -288,7 +288,8 @@ fn many_readers_before_many_writers_need_few_edges() {
         let mut history = History::new();
         for element in 0..count {
             let key = || "x".into();
-            let ops = vec![ListOp::Read { key: key() }, ListOp::Append { key: "y".into(), element }];
+            let ops =
+                vec![ListOp::Read { key: key() }, ListOp::Append { key: "y".into(), element }];
             let process = history.start();
             let call = history.invoke(process, at(1), ops);
             _ = history.ok(call, at(2), vec![Vec::new()]);
@@ -352,9 +353,9 @@ fn has_order(history: &ListHistory, is_strict: bool, done: u32, state: &[Vec<i64
     let is_left = |index: &usize| done & (1 << index) == 0;
     (0..spans.len()).filter(is_left).any(|index| {
         let span = &spans[index];
-        let is_late = (0..spans.len()).filter(is_left).any(|other| {
-            is_strict && spans[other].outcome.at() < Some(span.called)
-        });
+        let is_late = (0..spans.len())
+            .filter(is_left)
+            .any(|other| is_strict && spans[other].outcome.at() < Some(span.called));
         let mut state = state.clone();
         let mut found = span.outcome.returned().into_iter().flatten();
         let fits = !is_late

@@ -87,9 +87,8 @@ fn each_anomaly_of_registers_has_its_name() {
 
 #[test]
 fn a_register_that_is_linearizable_tells_more() {
-    let check = |text| {
-        RwRegister::with_linearizable_keys().check(&registers(text)).expect("written once")
-    };
+    let check =
+        |text| RwRegister::with_linearizable_keys().check(&registers(text)).expect("written once");
     for (text, names) in [
         ("wx1 ; wx2 ; rx1", "G-single-realtime"),
         ("wx1 ; wx2wy1 | ry1rx1", "G-single"),
@@ -245,8 +244,10 @@ fn a_line_that_is_none_is_named_with_what_was_expected() {
     assert!(with(r#"{"process":0,"type":"ok","value":[["append","x",1]]}"#).starts_with(
         "line 3: expected the operations of the call, with what each read found, found [[\"append"
     ));
-    assert!(with(r#"{"process":0,"type":"ok","value":[["append","x",1],["r","y",["a"]]]}"#)
-        .starts_with("line 3: expected a list of [\"append\", key, number] and"));
+    assert!(
+        with(r#"{"process":0,"type":"ok","value":[["append","x",1],["r","y",["a"]]]}"#)
+            .starts_with("line 3: expected a list of [\"append\", key, number] and")
+    );
     assert!(with(r#"{"process":1,"type":"ok","value":[]}"#).contains("call of process 1"));
     assert!(with(r#"{"process":0,"type":"ok","time":1}"#).contains("in every line or in none"));
     assert!(error(r#"{"process":0,"type":"invoke"}"#).contains("found txn null"));

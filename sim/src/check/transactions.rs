@@ -42,7 +42,8 @@ use crate::history::{Outcome, Span, Value};
 /// the two was read. Nothing was judged; give each write a value of its own.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "expected each value to be written once to a key, found {value} of {key} in T{first} and T{second}"
+    "expected each value to be written once to a key, found {value} of {key} in T{first} and \
+     T{second}"
 )]
 #[non_exhaustive]
 pub struct WrittenTwice {
@@ -77,4 +78,3 @@ impl Status {
         }
     }
 }
-

@@ -45,7 +45,8 @@ pub fn read<V: Vocabulary>(
     let mut has_time = None;
     each_line(input, |at, text| {
         let line: Line = serde_json::from_str(text).map_err(|error| bad_json(at, &error))?;
-        if *has_time.get_or_insert(line.time.is_some()) != line.time.is_some() {
+        let is_timed = line.time.is_some();
+        if *has_time.get_or_insert(is_timed) != is_timed {
             return Err(malformed(at, "a `time` in every line or in none", text));
         }
         let step = match line.kind {

@@ -137,9 +137,8 @@ pub(crate) fn find_any(graph: &Graph, allowed: Kinds, steps: &mut u64) -> Option
     let pattern = Pattern { shape: Shape::OneMissed, times: allowed, must: Kinds::NONE };
     let mut walk = Walk::new(graph, &components, pattern);
     walk.takes_all = true;
-    let is_inside = |node: &u32| {
-        components[*node as usize] != u32::MAX && graph.is_transaction(*node)
-    };
+    let is_inside =
+        |node: &u32| components[*node as usize] != u32::MAX && graph.is_transaction(*node);
     let node = (0..number(graph.nodes())).find(is_inside)?;
     graph
         .edges(node)
@@ -262,7 +261,7 @@ impl<'a> Walk<'a> {
         let mut open: Option<(Kinds, u32)> = None;
         for (edge, node) in edges.into_iter().rev() {
             let (kind, why) =
-                *open.get_or_insert((self.graph.kinds[edge], self.graph.why(edge)));
+                *open.get_or_insert_with(|| (self.graph.kinds[edge], self.graph.why(edge)));
             if self.graph.is_transaction(node) {
                 let to = self.graph.name(node);
                 hops.push(Hop { from: self.graph.name(from), to, kind, why });

@@ -58,7 +58,7 @@ impl Words for Lists<'_> {
             format!("T{from} appended {before} to {}, T{to} appended {after} after it", Name(key))
         } else if kind == Kinds::WR {
             let is_read = |it: &i64| self.reads(to, key).any(|list| list.contains(it));
-            let seen = self.appends(from, key).filter(is_read).last().unwrap_or_default();
+            let seen = self.appends(from, key).rfind(is_read).unwrap_or_default();
             format!("T{from} appended {seen} to {}, which T{to} read", Name(key))
         } else {
             let list = self.reads(from, key).next().unwrap_or_default();
@@ -72,13 +72,17 @@ impl Words for Lists<'_> {
     fn transaction(&self, index: usize) -> String {
         let span = &self.history.spans()[index];
         let mut found = span.outcome.returned().into_iter().flatten();
-        describe(index, span.process, span.operation.iter().map(|op| match op {
-            ListOp::Append { key, element } => format!("append {} {element}", Name(key)),
-            ListOp::Read { key } => match found.next() {
-                Some(list) => format!("read {} -> {}", Name(key), List(list)),
-                None => format!("read {} -> ?", Name(key)),
-            },
-        }))
+        describe(
+            index,
+            span.process,
+            span.operation.iter().map(|op| match op {
+                ListOp::Append { key, element } => format!("append {} {element}", Name(key)),
+                ListOp::Read { key } => match found.next() {
+                    Some(list) => format!("read {} -> {}", Name(key), List(list)),
+                    None => format!("read {} -> ?", Name(key)),
+                },
+            }),
+        )
     }
 }
 
@@ -133,13 +137,17 @@ impl Words for Registers<'_> {
     fn transaction(&self, index: usize) -> String {
         let span = &self.history.spans()[index];
         let mut found = span.outcome.returned().into_iter().flatten();
-        describe(index, span.process, span.operation.iter().map(|op| match op {
-            RwOp::Write { key, value } => format!("write {} {value}", Name(key)),
-            RwOp::Read { key } => match found.next() {
-                Some(value) => format!("read {} -> {}", Name(key), Maybe(*value)),
-                None => format!("read {} -> ?", Name(key)),
-            },
-        }))
+        describe(
+            index,
+            span.process,
+            span.operation.iter().map(|op| match op {
+                RwOp::Write { key, value } => format!("write {} {value}", Name(key)),
+                RwOp::Read { key } => match found.next() {
+                    Some(value) => format!("read {} -> {}", Name(key), Maybe(*value)),
+                    None => format!("read {} -> ?", Name(key)),
+                },
+            }),
+        )
     }
 }
 

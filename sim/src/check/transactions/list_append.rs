@@ -176,11 +176,7 @@ impl<W: Copy> Acts<W> {
     }
 }
 
-fn acts<'a>(
-    history: &'a ListHistory,
-    keys: &Keys<'_>,
-    statuses: &[Status],
-) -> Acts<ListAct<'a>> {
+fn acts<'a>(history: &'a ListHistory, keys: &Keys<'_>, statuses: &[Status]) -> Acts<ListAct<'a>> {
     let mut unsorted = Vec::new();
     for ((transaction, span), status) in (0..).zip(history.spans()).zip(statuses) {
         let mut found = span.outcome.returned().into_iter().flatten();

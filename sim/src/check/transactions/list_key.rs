@@ -124,7 +124,10 @@ impl<'a> ListKey<'a> {
                 Some(append) if self.status(append) == Status::Fail => {
                     let writer = append.transaction;
                     findings.note(AnomalyKind::G1a, &[reader, writer], || {
-                        format!("T{reader} read {element} in {name}, which T{writer} appended and failed")
+                        format!(
+                            "T{reader} read {element} in {name}, which T{writer} appended \
+                                 and failed"
+                        )
                     });
                 }
                 Some(_) => {}
@@ -153,7 +156,10 @@ impl<'a> ListKey<'a> {
                     findings.note(AnomalyKind::DirtyUpdate, &[from, to], || {
                         let (name, element) = (Name(self.key), before.element);
                         let after = append.element;
-                        format!("T{from} appended {element} to {name} and failed, T{to} appended {after} after it")
+                        format!(
+                            "T{from} appended {element} to {name} and failed, T{to} appended \
+                                 {after} after it"
+                        )
                     });
                     return;
                 }
@@ -185,7 +191,9 @@ impl<'a> ListKey<'a> {
             if !append.is_last && append.transaction != reader {
                 let (writer, element) = (append.transaction, append.element);
                 findings.note(AnomalyKind::G1b, &[reader, writer], || {
-                    format!("T{reader} read {name} up to {element}, after which T{writer} appended more")
+                    format!(
+                        "T{reader} read {name} up to {element}, after which T{writer} appended more"
+                    )
                 });
             }
         }
@@ -207,7 +215,10 @@ impl<'a> ListKey<'a> {
             if position.is_some() && last.is_none_or(|last| position < Some(last)) {
                 findings.note(AnomalyKind::IncompatibleOrder, &[writer], || {
                     let name = Name(self.key);
-                    format!("T{writer} appended {element} to {name} after others that do not come before it")
+                    format!(
+                        "T{writer} appended {element} to {name} after others that do not \
+                             come before it"
+                    )
                 });
             }
             last = position;
@@ -233,7 +244,8 @@ impl<'a> ListKey<'a> {
                     let (list, own) = (List(list), List(&own));
                     match before {
                         Some(before) => format!(
-                            "T{reader} read {name} = {}, appended {own}, and read {list}", List(before)
+                            "T{reader} read {name} = {}, appended {own}, and read {list}",
+                            List(before)
                         ),
                         None => format!("T{reader} appended {own} to {name}, and read {list}"),
                     }
@@ -254,7 +266,10 @@ impl<'a> ListKey<'a> {
                 ListAct::Read(list) => {
                     if first.is_some_and(|first| (first as usize) < list.len()) {
                         findings.note(AnomalyKind::FutureRead, &[reader], || {
-                            format!("T{reader} read {name} = {}, and appended part of it later", List(list))
+                            format!(
+                                "T{reader} read {name} = {}, and appended part of it later",
+                                List(list)
+                            )
                         });
                     }
                 }

@@ -267,11 +267,7 @@ impl<'a> RegisterKey<'a> {
 }
 
 /// Whether `value` was written before `act`.
-fn wrote_before(
-    acts: &[Act<RegisterAct>],
-    act: &Act<RegisterAct>,
-    value: Option<i64>,
-) -> bool {
+fn wrote_before(acts: &[Act<RegisterAct>], act: &Act<RegisterAct>, value: Option<i64>) -> bool {
     acts.iter()
         .take_while(|it| !std::ptr::eq(*it, act))
         .any(|it| matches!(it.what, RegisterAct::Write(written) if Some(written) == value))

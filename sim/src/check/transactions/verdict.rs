@@ -48,9 +48,8 @@ impl Verdict {
     #[must_use]
     pub fn weakest_excluded(&self) -> Vec<ConsistencyModel> {
         let excluded = || ConsistencyModel::all().filter(|it| !self.permits(*it));
-        let is_weakest = |it: &ConsistencyModel| {
-            !excluded().any(|other| other != *it && it.is_at_least(other))
-        };
+        let is_weakest =
+            |it: &ConsistencyModel| !excluded().any(|other| other != *it && it.is_at_least(other));
         excluded().filter(is_weakest).collect()
     }
 
@@ -58,9 +57,8 @@ impl Verdict {
     #[must_use]
     pub fn strongest_possible(&self) -> Vec<ConsistencyModel> {
         let possible = || ConsistencyModel::all().filter(|it| self.permits(*it));
-        let is_strongest = |it: &ConsistencyModel| {
-            !possible().any(|other| other != *it && other.is_at_least(*it))
-        };
+        let is_strongest =
+            |it: &ConsistencyModel| !possible().any(|other| other != *it && other.is_at_least(*it));
         possible().filter(is_strongest).collect()
     }
 
@@ -174,8 +172,7 @@ pub(super) fn judge(edges: &Edges, mut findings: Findings, words: &impl Words) -
 /// Makes sure that where there is a cycle at all, there is an anomaly.
 fn name_any(graph: &Graph, findings: &mut Findings, words: &impl Words, steps: &mut u64) {
     for (time, _) in TIMES {
-        let strongest =
-            ConsistencyModel::new(super::Level::Serializable, time);
+        let strongest = ConsistencyModel::new(super::Level::Serializable, time);
         if findings.anomalies.keys().any(|it| it.is_excluded_by(strongest)) {
             continue;
         }
@@ -198,9 +195,8 @@ fn named(cycle: &Cycle) -> AnomalyKind {
     };
     let misses = cycle.iter().filter(|hop| hop.kind == Kinds::RW).count();
     let next = cycle.iter().cycle().skip(1);
-    let is_in_row = cycle.iter().zip(next).any(|(one, two)| {
-        one.kind == Kinds::RW && two.kind == Kinds::RW
-    });
+    let is_in_row =
+        cycle.iter().zip(next).any(|(one, two)| one.kind == Kinds::RW && two.kind == Kinds::RW);
     let shape = match misses {
         0 if has(Kinds::WR) => Shape::Reads,
         0 => Shape::Writes,
@@ -229,12 +225,7 @@ const fn times_up_to(time: Time) -> Kinds {
     }
 }
 
-fn note_cycle(
-    findings: &mut Findings,
-    kind: AnomalyKind,
-    cycle: &Cycle,
-    words: &impl Words,
-) {
+fn note_cycle(findings: &mut Findings, kind: AnomalyKind, cycle: &Cycle, words: &impl Words) {
     let transactions: Vec<u32> = cycle.iter().map(|hop| hop.from).collect();
     findings.note(kind, &transactions, || {
         let mut text: Vec<String> =
@@ -265,11 +256,8 @@ fn note_cycle(
 }
 
 /// What a cycle must have one of: nothing, an edge of a process, one of real time.
-const TIMES: [(Time, Kinds); 3] = [
-    (Time::Any, Kinds::NONE),
-    (Time::Session, Kinds::PROCESS),
-    (Time::RealTime, Kinds::REAL_TIME),
-];
+const TIMES: [(Time, Kinds); 3] =
+    [(Time::Any, Kinds::NONE), (Time::Session, Kinds::PROCESS), (Time::RealTime, Kinds::REAL_TIME)];
 
 /// Steps for each kind of cycle: below a second.
 const MAX_STEPS: u64 = 20_000_000;
