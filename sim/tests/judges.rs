@@ -426,6 +426,9 @@ proptest! {
             Received::Event(event) => event.change.revision,
             _ => 0,
         });
+        if let Received::Event(event) = &once[0] {
+            watch.from = event.change.revision;
+        }
         once.remove(once.len() / 2);
         watch.received = once;
         let report = watch::check(&changes, &[watch]);
