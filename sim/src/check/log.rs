@@ -318,7 +318,7 @@ impl<'a> Log<'a> {
                          to send",
                         sent.index
                     )
-                })
+                });
             }
             Some(_) => {}
         }

@@ -41,6 +41,8 @@ const HERE: &str = "xtask/src/tidy/decoders.rs";
 const TARGETS: &[(&str, &str)] = &[
     ("consensus/src/raft/message.rs", "raft_message"),
     ("consensus/src/raft/record.rs", "raft_record"),
+    // No decoder of bytes, but a reader of files from outside.
+    ("sim/src/history/transactions.rs", "sim_transactions"),
     ("transport/src/frame/decoder.rs", "transport_frame"),
     ("transport/src/frame/hello.rs", "transport_hello"),
     ("wal/src/format/frame.rs", "wal_frame"),

@@ -57,7 +57,7 @@ pub(super) fn check(history: &LogHistory, report: &mut Report<LogFault>) {
                             "operation {index} found nothing for {name}, after operation {first} \
                              committed {offset}"
                         )
-                    })
+                    });
                 }
                 (Some(offset), _) if !is_known => {
                     report.note(LogFault::CommitInvented, &[index], || {
