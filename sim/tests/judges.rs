@@ -196,8 +196,8 @@ fn each_fault_of_a_set_has_its_name() {
     assert_eq!(verdict.stable_latency(0), Some(Duration::ZERO));
     assert_eq!(
         format!("{verdict:#}"),
-        "2 acknowledged, 1 stale, 0 never read, 1 final reads, stable after 1ns (50 %), 1ns (99 %), \
-         1ns (all)\n"
+        "2 acknowledged, 1 stale, 0 never read, 1 final reads, \
+         stable after 1ns (50 %), 1ns (99 %), 1ns (all)\n"
     );
     for (text, names) in [
         ("0 read . . [7]", "invented"),
@@ -462,7 +462,10 @@ proptest! {
 
     /// What is acceptable is what is acceptable one by one.
     #[test]
-    fn intervals_are_all_sums(known in -9_i64..9, unknown in prop::collection::vec(-9_i64..9, 0..8)) {
+    fn intervals_are_all_sums(
+        known in -9_i64..9,
+        unknown in prop::collection::vec(-9_i64..9, 0..8)
+    ) {
         let mut text = format!("0 invoke add . {known}\n0 ok add\n");
         for (process, by) in (1..).zip(&unknown) {
             text += &format!("{process} invoke add . {by}\n{process} info add\n");

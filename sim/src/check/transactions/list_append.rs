@@ -1,6 +1,8 @@
 //! Transactions that append to lists and read them.
 
-use std::collections::BTreeMap;
+#[expect(clippy::disallowed_types, reason = "its hasher is fixed, and it is not iterated")]
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use super::explain::Words as _;
 use super::list_key::ListKey;
@@ -119,27 +121,27 @@ pub(super) enum ListAct<'a> {
 #[derive(Debug)]
 pub(super) struct Keys<'a> {
     pub(super) names: Vec<&'a Value>,
-    numbers: BTreeMap<&'a Value, u32>,
+    /// Of each operation, in the order of the history, the number of its key.
+    pub(super) numbers: Vec<u32>,
 }
 
 impl<'a> Keys<'a> {
+    /// Numbers keys in the order in which they come.
     pub(super) fn new<O: 'a>(
         ops: impl Iterator<Item = &'a O>,
         key: impl Fn(&'a O) -> &'a Value,
     ) -> Self {
-        let (mut names, mut numbers) = (Vec::new(), BTreeMap::new());
+        let (mut names, mut numbers) = (Vec::new(), Vec::new());
+        #[expect(clippy::disallowed_types, reason = "its hasher is fixed, and it is not iterated")]
+        let mut known: HashMap<_, u32, BuildHasherDefault<DefaultHasher>> = HashMap::default();
         for op in ops {
             let key = key(op);
-            numbers.entry(key).or_insert_with(|| {
+            numbers.push(*known.entry(key).or_insert_with(|| {
                 names.push(key);
-                u32::try_from(names.len() - 1).expect("fewer keys than operations")
-            });
+                u32::try_from(names.len() - 1).expect("edges have counted them")
+            }));
         }
         Self { names, numbers }
-    }
-
-    pub(super) fn number(&self, key: &Value) -> u32 {
-        self.numbers[key]
     }
 }
 
@@ -177,10 +179,11 @@ impl<W: Copy> Acts<W> {
 }
 
 fn acts<'a>(history: &'a ListHistory, keys: &Keys<'_>, statuses: &[Status]) -> Acts<ListAct<'a>> {
-    let mut unsorted = Vec::new();
+    let mut unsorted = Vec::with_capacity(keys.numbers.len());
+    let mut numbers = keys.numbers.iter();
     for ((transaction, span), status) in (0..).zip(history.spans()).zip(statuses) {
         let mut found = span.outcome.returned().into_iter().flatten();
-        for op in &span.operation {
+        for (op, key) in span.operation.iter().zip(&mut numbers) {
             let what = match op {
                 ListOp::Append { element, .. } => ListAct::Append(*element),
                 ListOp::Read { .. } => match found.next() {
@@ -188,7 +191,7 @@ fn acts<'a>(history: &'a ListHistory, keys: &Keys<'_>, statuses: &[Status]) -> A
                     _ => continue,
                 },
             };
-            unsorted.push((keys.number(op.key()), Act { transaction, what }));
+            unsorted.push((*key, Act { transaction, what }));
         }
     }
     Acts::new(keys.names.len(), &unsorted)

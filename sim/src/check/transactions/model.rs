@@ -6,10 +6,9 @@ use std::str::FromStr;
 /// What a store promises to transactions: what they may see of each other, and when.
 ///
 /// ```text
-///                        +--> consistent view --> snapshot --+
-/// read uncommitted -> read committed                         +--> serializable
-///                        +--> (consistent view) repeatable --+
-///                                               read
+/// read uncommitted --> read committed --> consistent view --> snapshot --------+--> serializable
+///                                                |                             |
+///                                                +---------> repeatable read --+
 /// ```
 ///
 /// Each is also there in a form that keeps the order of each session, and in one that keeps the
@@ -137,8 +136,10 @@ pub struct UnknownModel {
 impl FromStr for ConsistencyModel {
     type Err = UnknownModel;
 
+    /// Parses what `Display` writes; `-isolation` may follow.
     fn from_str(name: &str) -> Result<Self, UnknownModel> {
-        let named = Self::all().find(|model| model.to_string() == name);
+        let short = name.strip_suffix("-isolation").unwrap_or(name);
+        let named = Self::all().find(|model| model.to_string() == short);
         named.ok_or_else(|| UnknownModel { found: name.to_owned() })
     }
 }

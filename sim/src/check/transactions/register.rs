@@ -129,10 +129,11 @@ pub(super) enum RegisterAct {
 }
 
 fn acts(history: &RegisterHistory, keys: &Keys<'_>, statuses: &[Status]) -> Acts<RegisterAct> {
-    let mut unsorted = Vec::new();
+    let mut unsorted = Vec::with_capacity(keys.numbers.len());
+    let mut numbers = keys.numbers.iter();
     for ((transaction, span), status) in (0..).zip(history.spans()).zip(statuses) {
         let mut found = span.outcome.returned().into_iter().flatten();
-        for op in &span.operation {
+        for (op, key) in span.operation.iter().zip(&mut numbers) {
             let what = match op {
                 RwOp::Write { value, .. } => RegisterAct::Write(*value),
                 RwOp::Read { .. } => match found.next() {
@@ -140,7 +141,7 @@ fn acts(history: &RegisterHistory, keys: &Keys<'_>, statuses: &[Status]) -> Acts
                     _ => continue,
                 },
             };
-            unsorted.push((keys.number(op.key()), Act { transaction, what }));
+            unsorted.push((*key, Act { transaction, what }));
         }
     }
     Acts::new(keys.names.len(), &unsorted)
