@@ -14,6 +14,7 @@ use quorate_sim::{History, Instant};
 use serde_json::Value;
 
 /// Returns the schedules by name, if they are there.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn schedules() -> Option<BTreeMap<String, Value>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a workspace");
     let vectors = env::var_os("QUORATE_VECTORS").unwrap_or_else(|| "../shared/vectors".into());
