@@ -1,5 +1,7 @@
 //! Checkers of histories: the same histories, parsed before the clock starts.
 
+mod list_append;
+
 use std::env;
 use std::fmt::Display;
 use std::fs;
@@ -37,6 +39,7 @@ pub fn run(is_quick: bool) -> io::Result<Vec<Row>> {
     }
     rows.push(small(rounds, "6 operations", [2, 2, 2]));
     rows.push(small(rounds, "6 operations, no order", [2, 2, 3]));
+    rows.push(list_append::row(rounds));
     Ok(rows)
 }
 

@@ -45,6 +45,8 @@ const HERE: &str = "xtask/src/tidy/decoders.rs";
 const TARGETS: &[(&str, &str)] = &[
     ("consensus/src/raft/message.rs", "raft_message"),
     ("consensus/src/raft/record.rs", "raft_record"),
+    // No decoder of bytes, but a reader of files from outside.
+    ("sim/src/history/transactions.rs", "sim_transactions"),
     ("sim/src/maelstrom/message.rs", "sim_maelstrom"),
     ("sim/src/plan/json.rs", "sim_plan"),
     ("sim/src/recording/read.rs", "sim_recording"),
