@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use quorate_sim::check::models::{Counter, Kv, Lock, Queue, Register, Stack};
+use quorate_sim::check::transactions::ListAppend;
 use quorate_sim::check::{Each, Linearizable, Model, Verdict};
-use quorate_sim::history::{Vocabulary, lines};
+use quorate_sim::history::{Vocabulary, lines, transactions};
 
 /// Judges all of them, and panics if a verdict is not the known one.
 pub(super) fn run() -> ExitCode {
@@ -17,6 +18,8 @@ pub(super) fn run() -> ExitCode {
     judge(Stack, "a push that is pending, popped", true, PENDING_PUSH);
     judge(Counter, "additions that are read half", false, HALF_COUNTED);
     judge(Lock, "two holders at once", false, TWO_HOLDERS);
+    isolation("each sees the other", "G1c", EACH_SEES_THE_OTHER);
+    isolation("neither sees the other", "G2-item", NEITHER_SEES_THE_OTHER);
     ExitCode::SUCCESS
 }
 
@@ -33,6 +36,13 @@ where
     } else {
         assert!(verdict.is_violation(), "{name}");
     }
+}
+
+fn isolation(name: &str, names: &str, text: &str) {
+    let history = transactions::read(&ListAppend, text.as_bytes()).expect("these are histories");
+    let verdict = ListAppend.check(&history).expect("each is appended once");
+    print!("{name}: {verdict:#}");
+    assert_eq!(verdict.to_string(), names, "{name}");
 }
 
 const READS_OVER_A_WRITE: &str = r#"
@@ -114,4 +124,20 @@ const TWO_HOLDERS: &str = r#"
 {"process":1,"type":"ok","f":"acquire","value":2}
 {"process":0,"type":"invoke","f":"release","value":"a"}
 {"process":0,"type":"ok","f":"release"}
+"#;
+
+const EACH_SEES_THE_OTHER: &str = r#"
+{"process":0,"type":"invoke","value":[["append","x",1],["r","y",null]]}
+{"process":1,"type":"invoke","value":[["append","x",2],["append","y",1]]}
+{"process":2,"type":"invoke","value":[["r","x",null],["r","y",null]]}
+{"process":0,"type":"ok","value":[["append","x",1],["r","y",[1]]]}
+{"process":1,"type":"ok","value":[["append","x",2],["append","y",1]]}
+{"process":2,"type":"ok","value":[["r","x",[1,2]],["r","y",[1]]]}
+"#;
+
+const NEITHER_SEES_THE_OTHER: &str = r#"
+{"process":0,"type":"invoke","value":[["append","x",1],["r","y",null]]}
+{"process":1,"type":"invoke","value":[["append","y",1],["r","x",null]]}
+{"process":0,"type":"ok","value":[["append","x",1],["r","y",[]]]}
+{"process":1,"type":"ok","value":[["append","y",1],["r","x",[]]]}
 "#;

@@ -22,6 +22,8 @@ pub mod kv;
 mod ledger;
 pub mod lines;
 pub mod load;
+pub(crate) mod objects;
+pub mod transactions;
 mod value;
 
 use std::collections::BTreeMap;

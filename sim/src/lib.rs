@@ -12,6 +12,8 @@ mod decision;
 mod disk;
 pub mod history;
 mod law;
+#[cfg(feature = "maelstrom")]
+pub mod maelstrom;
 mod mistake;
 mod network;
 mod plan;

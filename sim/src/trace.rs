@@ -2,7 +2,7 @@
 
 mod record;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Display};
 
 use quorate_core::{FetchId, Instant, NodeId, WriteId};
@@ -18,6 +18,8 @@ use crate::system::{Badge, DeliveryOf, EventOf, MessageOf, QueryOf, RecordOf, Sy
 pub struct Trace<S: System> {
     lines: VecDeque<Line<S>>,
     forgotten: u64,
+    /// What nodes were at the oldest event that is kept.
+    roles: BTreeMap<NodeId, Badge>,
     digest: u64,
     is_on: bool,
 }
@@ -56,7 +58,13 @@ pub(crate) enum What<S: System> {
 
 impl<S: System> Trace<S> {
     pub(crate) const fn new() -> Self {
-        Self { lines: VecDeque::new(), forgotten: 0, digest: 0, is_on: true }
+        Self {
+            lines: VecDeque::new(),
+            forgotten: 0,
+            roles: BTreeMap::new(),
+            digest: 0,
+            is_on: true,
+        }
     }
 
     /// Returns a number that depends on the order, time, kind and place of all events.
@@ -106,10 +114,20 @@ impl<S: System> Trace<S> {
 
     fn keep(&mut self, line: Line<S>) {
         if self.lines.len() == LINES_MAX {
-            self.lines.pop_front();
-            self.forgotten += 1;
+            self.forget();
         }
         self.lines.push_back(line);
+    }
+
+    /// Drops the oldest event, but not what it says about a role.
+    fn forget(&mut self) {
+        self.forgotten += 1;
+        let Some(Line { node: Some(node), what, .. }) = self.lines.pop_front() else { return };
+        match what {
+            What::Badge(badge) => _ = self.roles.insert(node, badge),
+            What::Boots | What::Crashes => _ = self.roles.remove(&node),
+            _ => {}
+        }
     }
 }
 

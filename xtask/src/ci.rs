@@ -3,7 +3,7 @@
 mod changes;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::metadata::Metadata;
@@ -71,6 +71,8 @@ impl Step {
         // The same cases each time: a merge must not fail by chance. At a desk they are fresh ones.
         command.env("PROPTEST_RNG_SEED", "20");
         command.args(self.arguments.split(' ')).envs(self.variable);
+        // An example that reads until its input ends must not wait for a person.
+        command.stdin(Stdio::null());
         command
     }
 }

@@ -4,9 +4,14 @@
 //!
 //! A row that has a ratio below 1 is one that we lose; it stays. A full run writes `RESULTS.md`.
 
+// The world of the simulation, as it is: a row needs only one way into it.
+#[expect(dead_code, reason = "the rest is for tests")]
+#[path = "../../../consensus/tests/simulation/raft.rs"]
+mod raft;
 mod report;
 mod sim;
 mod wal;
+mod worlds;
 
 use std::env;
 use std::io;

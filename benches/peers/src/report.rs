@@ -69,6 +69,9 @@ pub fn table(rows: &[Row]) -> String {
 
 /// Returns a number with a digit or two that say something.
 fn short(value: f64) -> String {
+    if value.is_nan() {
+        return "-".into();
+    }
     if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") }
 }
 

@@ -1,5 +1,7 @@
 //! Checkers of histories: the same histories, parsed before the clock starts.
 
+mod list_append;
+
 use std::env;
 use std::fmt::Display;
 use std::fs;
@@ -20,11 +22,12 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::specifications::etcd::{EtcdSpecification, history_from_log};
 
 use crate::report::Row;
+use crate::worlds;
 
 /// Runs all rows.
 pub fn run(is_quick: bool) -> io::Result<Vec<Row>> {
     let rounds = if is_quick { 3 } else { 15 };
-    let mut rows = Vec::new();
+    let mut rows = worlds::run(is_quick)?;
     match vectors() {
         Some(folder) => {
             rows.push(jepsen_logs(&folder.join("jepsen"), rounds)?);
@@ -36,6 +39,7 @@ pub fn run(is_quick: bool) -> io::Result<Vec<Row>> {
     }
     rows.push(small(rounds, "6 operations", [2, 2, 2]));
     rows.push(small(rounds, "6 operations, no order", [2, 2, 3]));
+    rows.push(list_append::row(rounds));
     Ok(rows)
 }
 

@@ -73,6 +73,11 @@ impl Progress {
         }
     }
 
+    /// Returns whether it is not known where the logs part.
+    pub(super) const fn is_probing(&self) -> bool {
+        matches!(self.mode, Mode::Probe { .. })
+    }
+
     /// Takes in that an append with `bytes` of payload, whose last entry is at `last`, leaves.
     pub(super) fn handle_sent(&mut self, last: Index, bytes: usize) {
         match &mut self.mode {

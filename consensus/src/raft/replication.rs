@@ -189,9 +189,18 @@ impl Raft {
         };
         let round = lead.rounds.newest();
         for (&node, peer) in &mut lead.peers {
-            while peer.is_ready(config) && peer.next_index <= log.last_index() {
+            while peer.is_ready(config)
+                && (peer.next_index <= log.last_index() || peer.is_probing())
+            {
                 let from = peer.next_index;
                 let last = log.last_index();
+                if last < from {
+                    // It lacks nothing, but does not know so: it may have started again since.
+                    let (previous, commit_index) = (previous_of(log, from), self.commit_index);
+                    let probe = Append { round, previous, commit_index, entries: Vec::new() };
+                    outputs.send(node, Message { term, body: append(peer, probe) });
+                    break;
+                }
                 let Some(entries) = log.cached(from, last, config.max_append_bytes) else {
                     if !peer.is_fetching {
                         peer.is_fetching = true;

@@ -97,6 +97,12 @@ impl<S: System + Send> Suite<S> {
         Some(self.shrink(&failed))
     }
 
+    /// Runs a plan, and returns how it fails, shrunk.
+    #[must_use]
+    pub fn failure_of(&self, plan: Plan) -> Option<Failure> {
+        self.attempt(plan).err().map(|failed| self.shrink(&failed))
+    }
+
     /// Runs seeds on this thread alone and returns in how many a law was broken.
     ///
     /// For mistakes that a suite must catch.
@@ -140,8 +146,10 @@ impl<S: System + Send> Suite<S> {
     fn campaign(&self, orders: &Orders) -> Vec<Failure> {
         let shared = Shared { next: AtomicU64::new(orders.seeds.start), ..Shared::default() };
         std::thread::scope(|scope| {
-            for _ in 0..orders.jobs {
-                scope.spawn(|| self.work(orders, &shared));
+            let jobs: Vec<_> =
+                (0..orders.jobs).map(|_| scope.spawn(|| self.work(orders, &shared))).collect();
+            for job in jobs {
+                job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             }
         });
         let failed = shared.failed.into_inner();

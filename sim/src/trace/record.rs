@@ -20,6 +20,11 @@ impl<S: System> Trace<S> {
         let recording = Recording::new(name, plan.seed, json);
         let mut recording =
             plan.ids().fold(recording, |recording, id| recording.node(id.0, id.to_string()));
+        let start = self.lines.front().map_or(0, |line| line.at);
+        for (node, Badge { role, number }) in &self.roles {
+            let kind = Kind::Badge { role: (*role).to_owned(), number: *number };
+            recording.push(Event::new(start, node.0, kind));
+        }
         let mut sent = BTreeMap::new();
         for line in &self.lines {
             recording.push(event(line, &mut sent));

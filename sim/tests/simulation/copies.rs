@@ -71,7 +71,13 @@ pub(crate) struct Read {
 }
 
 impl Copies {
-    fn new(id: NodeId, ids: &[NodeId], values: &[Value], now: Instant, bug: Bug) -> Self {
+    pub(crate) fn new(
+        id: NodeId,
+        ids: &[NodeId],
+        values: &[Value],
+        now: Instant,
+        bug: Bug,
+    ) -> Self {
         let count = values.len() as u64;
         Self {
             id,
@@ -103,6 +109,11 @@ impl Copies {
     /// Returns how many values there are, durable or not.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Returns how many values were handed to the application since the start.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     fn append(&mut self, value: u64) {
@@ -332,7 +343,7 @@ impl<K: Keep> Law<Store<K>> for Ledger {
     }
 
     fn check(&mut self, _: &Nodes<Store<K>>, node: &Node<Store<K>>) -> Result<(), String> {
-        if node.core.durable < node.core.delivered {
+        if node.core.durable < node.core.delivered() {
             return Err(format!("{} delivered what is not on its disk", node.id));
         }
         let committed = self.committed.len() as u64;

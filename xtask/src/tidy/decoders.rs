@@ -34,7 +34,9 @@ fn is_decoder(line: &str) -> bool {
     let is_public = line.trim_start().starts_with("pub");
     is_wire
         || is_public
-            && ["fn decode(", "fn next_frame(", "fn read(source"].iter().any(|it| line.contains(it))
+            && ["fn decode(", "fn next_frame(", "fn read(source", "fn from_json("]
+                .iter()
+                .any(|it| line.contains(it))
 }
 
 const HERE: &str = "xtask/src/tidy/decoders.rs";
@@ -43,6 +45,10 @@ const HERE: &str = "xtask/src/tidy/decoders.rs";
 const TARGETS: &[(&str, &str)] = &[
     ("consensus/src/raft/message.rs", "raft_message"),
     ("consensus/src/raft/record.rs", "raft_record"),
+    // No decoder of bytes, but a reader of files from outside.
+    ("sim/src/history/transactions.rs", "sim_transactions"),
+    ("sim/src/maelstrom/message.rs", "sim_maelstrom"),
+    ("sim/src/plan/json.rs", "sim_plan"),
     ("sim/src/recording/read.rs", "sim_recording"),
     ("transport/src/frame/decoder.rs", "transport_frame"),
     ("transport/src/frame/hello.rs", "transport_hello"),
