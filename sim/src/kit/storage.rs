@@ -13,8 +13,9 @@ use super::{Checked, Report, caught, done, ensure, expect, poll_once, wait};
 /// Checks a storage without crashes.
 ///
 /// `open` opens the same storage each time, with what is in it; the last one was dropped before.
-/// `record` makes records: equal ones of equal numbers, and others of others. The cases follow each other on the one
-/// storage: whatever it replays at the start of a case is what the case starts from.
+/// `record` makes records: equal ones of equal numbers, and others of others. The cases follow
+/// each other on the one storage: whatever it replays at the start of a case is what the case
+/// starts from.
 pub fn check<R, S>(open: impl FnMut() -> S, record: impl Fn(u64) -> R) -> Report
 where
     R: Debug + PartialEq,
