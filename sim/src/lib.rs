@@ -11,6 +11,7 @@ mod damage;
 mod decision;
 mod disk;
 pub mod history;
+pub mod kit;
 mod law;
 #[cfg(feature = "maelstrom")]
 pub mod maelstrom;

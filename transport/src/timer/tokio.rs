@@ -29,6 +29,10 @@ impl Timer for TokioTimer {
     }
 
     async fn sleep_until(&self, at: Instant) {
+        // Tokio's own sleep takes a turn of the runtime even then.
+        if at <= self.clock.now() {
+            return;
+        }
         match self.clock.to_std(at) {
             Some(at) => tokio::time::sleep_until(at.into()).await,
             None => pending().await,
