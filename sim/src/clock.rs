@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! local = offset + elapsed * rate                timers, `now` of every call: never backwards
-//! wall  = true time + error                      a `TimeSource`: may jump
+//! wall  = true time + error + wander             a `TimeSource`: may jump
 //! bound = wall - margin ..= wall + margin        holds the true time, unless it is broken
 //! ```
+
+mod wander;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use quorate_core::{ClockBound, Instant, TimeSource, Unbounded, Wall};
 
+pub use self::wander::Wander;
 use crate::traps::{Trap, planted};
 
 /// `local = offset + elapsed * rate`, in integers.
@@ -88,6 +92,8 @@ struct Face {
     margin: AtomicU64,
     /// How far beyond the margin the error is, unknown to the clock.
     hidden: AtomicI64,
+    /// How the error changes by itself, and what tells it from that of other clocks.
+    wander: Mutex<(Wander, u64)>,
 }
 
 impl Clock {
@@ -115,6 +121,12 @@ impl Clock {
         self.face.margin.store(margin_nanos, Ordering::Relaxed);
     }
 
+    /// Lets the error change by itself from now on, and the margin with it, on top of what
+    /// [`set_error`](Self::set_error) says. Clocks of different `number`s go their own ways.
+    pub fn set_wander(&self, wander: Wander, number: u64) {
+        *self.face.wander.lock() = (wander, number);
+    }
+
     /// Lets the clock jump, and know about it.
     pub fn step(&self, by_nanos: i64) {
         let error = self.face.error.load(Ordering::Relaxed).saturating_add(by_nanos);
@@ -138,11 +150,16 @@ impl TimeSource for Clock {
     fn wall(&self) -> Wall {
         let error = self.face.error.load(Ordering::Relaxed);
         let hidden = self.face.hidden.load(Ordering::Relaxed);
-        Wall(self.true_time().0.saturating_add_signed(error.saturating_add(hidden)))
+        let (wander, number) = *self.face.wander.lock();
+        let wandered = wander.error(number, self.elapsed.load(Ordering::Relaxed));
+        let error = error.saturating_add(hidden).saturating_add(wandered);
+        Wall(self.true_time().0.saturating_add_signed(error))
     }
 
     fn bound(&self) -> Result<ClockBound, Unbounded> {
-        let margin = self.face.margin.load(Ordering::Relaxed);
+        let (wander, _) = *self.face.wander.lock();
+        let wandered = wander.margin(self.elapsed.load(Ordering::Relaxed));
+        let margin = self.face.margin.load(Ordering::Relaxed).saturating_add(wandered);
         let wall = self.wall().0;
         Ok(ClockBound {
             earliest: Wall(wall.saturating_sub(margin)),

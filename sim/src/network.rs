@@ -1,226 +1,271 @@
-//! Links: one per ordered pair of nodes, each with its own chance.
+//! The links of a [`World`](crate::World), for what is no [`System`](crate::System): a driver and
+//! its transport, or whatever reads and writes bytes.
 //!
 //! ```text
-//! send --> cut? --> queue full? --> loss? --> rate --> delay --> clogged? --> order --> arrives
-//!            |           |            |
-//!          lost        lost         lost; on a stream the connection breaks: what is under way
-//!                                   in both directions is lost, and each end learns of it later
+//! Endpoint    frame --> link: loss, repeat, reorder, delay, cut --> inbox --> frame
+//! ByteStream  bytes --> cut anywhere --> link: delay, flipped bits, reset --> bytes, cut again
 //! ```
 
-use crate::decision::{Delay, Ratio, scale};
+mod bytes;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use ::bytes::Bytes;
+use parking_lot::Mutex;
+use quorate_core::{Closed, NodeId, Transport};
+
+pub use self::bytes::ByteStream;
+use self::bytes::Connection;
+use crate::decision::nanos;
+use crate::links::{Fate, Links};
 use crate::plan::Knobs;
-use crate::stream::{Purpose, Stream};
+use crate::time::VirtualTime;
 
-/// All links of a world.
-#[derive(Debug)]
-pub(crate) struct Network {
-    links: Vec<Link>,
+/// A network in virtual time, between nodes numbered from 1. Clones are the same network.
+///
+/// What goes wrong on its links is decided by a seed and the [`Knobs`], each link by its own
+/// chance. A frame that is damaged on the way is lost: it is the transport that must notice.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_sim::quorate_core::{NodeId, Transport as _};
+/// use quorate_sim::{Knobs, Network, VirtualTime};
+///
+/// let time = VirtualTime::new();
+/// let network = Network::new(&time, 2, 42, &Knobs::calm());
+/// let (one, two) = (network.join(NodeId(1)), network.join(NodeId(2)));
+/// let heard = time.run(async {
+///     one.send(NodeId(2), "hello".into()).await;
+///     two.recv().await
+/// });
+/// assert_eq!(heard, Ok((NodeId(1), "hello".into())));
+/// assert!(0 < time.now().as_nanos(), "it took its time");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Network {
+    time: VirtualTime,
+    seed: u64,
     nodes: usize,
-    knobs: LinkKnobs,
-    /// The nodes among which nothing goes wrong any more.
-    core: Vec<bool>,
+    state: Arc<Mutex<State>>,
 }
-
-/// What of the [`Knobs`] is about links.
-#[derive(Clone, Copy, Debug)]
-struct LinkKnobs {
-    delay: Delay,
-    loss: Ratio,
-    repeat: Ratio,
-    reorder: Ratio,
-    corrupt: Ratio,
-    is_stream: bool,
-    queue: Option<u32>,
-    rate: Option<u64>,
-}
-
-impl LinkKnobs {
-    const fn new(knobs: &Knobs) -> Self {
-        Self {
-            delay: knobs.delay,
-            loss: knobs.loss,
-            repeat: knobs.repeat,
-            reorder: knobs.reorder,
-            corrupt: knobs.corrupt,
-            is_stream: knobs.is_stream,
-            queue: knobs.queue,
-            rate: knobs.rate,
-        }
-    }
-}
-
-/// Links on which nothing goes wrong.
-const CALM: LinkKnobs = LinkKnobs::new(&Knobs::calm());
 
 #[derive(Debug)]
-struct Link {
-    stream: Stream,
-    /// When the last message arrives that may not be overtaken.
-    last_arrival: u64,
-    /// How many faults cut it.
-    cuts: u32,
-    /// Until when nothing arrives.
-    clogged_until: u64,
-    /// When all that was sent is on the wire.
-    free_at: u64,
-    /// How many messages are under way.
-    under_way: u32,
-    /// Rises when the connection breaks.
-    connection: u32,
-    /// Until when the sender does not know that the connection broke.
-    broken_until: u64,
-    /// What this pair takes longer than others.
-    extra: u64,
+struct State {
+    links: Links,
+    inboxes: Vec<Inbox>,
+    connections: Vec<Weak<Mutex<Connection>>>,
+    made: u64,
+    stats: NetworkStats,
 }
 
-/// What becomes of a message.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fate {
-    Lost { why: &'static str },
-    Arrives { at: u64, again: Option<u64>, damage: Option<u64>, connection: u32 },
+/// What waits for a node.
+#[derive(Debug, Default)]
+struct Inbox {
+    frames: VecDeque<(NodeId, Bytes)>,
+    waker: Option<Waker>,
+    /// Which of the endpoints that joined is the living one. 0 is none.
+    joined: u64,
+    is_there: bool,
+}
+
+/// What became of the frames so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NetworkStats {
+    /// Frames that were sent.
+    pub sent: u64,
+    /// Frames that arrived, the repeated ones as well.
+    pub arrived: u64,
+    /// Frames that were lost, for whatever reason.
+    pub lost: u64,
+    /// Frames that were sent once and are to arrive twice.
+    pub repeated: u64,
+}
+
+/// One node's end of a [`Network`]. It leaves the network when it is dropped.
+#[derive(Debug)]
+pub struct Endpoint {
+    node: usize,
+    joined: u64,
+    network: Network,
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, nodes: usize, knobs: &Knobs) -> Self {
-        let extra = crate::decision::nanos(knobs.max_extra);
-        let link = |index: usize| {
-            let (from, to) = ((index / nodes) as u64, (index % nodes) as u64);
-            let stream = Stream::new(seed, Purpose::Link, from, to);
-            Link {
-                stream,
-                last_arrival: 0,
-                cuts: 0,
-                clogged_until: 0,
-                free_at: 0,
-                under_way: 0,
-                connection: 0,
-                broken_until: 0,
-                extra: if extra == 0 { 0 } else { scale(stream.number(Purpose::Extra), extra) },
-            }
+    /// Makes a network of `nodes` nodes, of which none has joined.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    #[must_use]
+    pub fn new(time: &VirtualTime, nodes: usize, seed: u64, knobs: &Knobs) -> Self {
+        assert!(0 < nodes, "a network needs a node");
+        let state = State {
+            links: Links::new(seed, nodes, knobs),
+            inboxes: std::iter::repeat_with(Inbox::default).take(nodes).collect(),
+            connections: Vec::new(),
+            made: 0,
+            stats: NetworkStats::default(),
         };
-        let knobs = LinkKnobs::new(knobs);
-        Self {
-            links: (0..nodes * nodes).map(link).collect(),
-            nodes,
-            knobs,
-            core: vec![false; nodes],
-        }
+        Self { time: time.clone(), seed, nodes, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Decides about the next message of a link, which is `bytes` long.
-    pub(crate) fn send(
-        &mut self,
-        now: u64,
-        from: usize,
-        to: usize,
-        bytes: impl FnOnce() -> u64,
-    ) -> Fate {
-        let is_calm = self.core[from] && self.core[to];
-        let knobs = if is_calm { CALM } else { self.knobs };
-        let link = &mut self.links[from * self.nodes + to];
-        link.stream.advance();
-        if 0 < link.cuts {
-            return Fate::Lost { why: "cut" };
-        }
-        if now < link.broken_until {
-            return Fate::Lost { why: "reset" };
-        }
-        if knobs.queue.is_some_and(|most| most <= link.under_way) {
-            return Fate::Lost { why: "queue" };
-        }
-        let stream = link.stream;
-        let hits =
-            |ratio: Ratio, purpose| ratio != Ratio::NEVER && ratio.is_hit(stream.number(purpose));
-        if hits(knobs.loss, Purpose::Loss) {
-            if knobs.is_stream {
-                self.reset(now, from, to);
-                return Fate::Lost { why: "reset" };
+    /// Lets `node` take part, from now on. One that is there already hears nothing more, and is
+    /// told so; what is under way reaches the new one.
+    ///
+    /// # Panics
+    ///
+    /// If the node is not of this network.
+    #[must_use]
+    pub fn join(&self, node: NodeId) -> Endpoint {
+        let node = self.index(node);
+        let mut state = self.state.lock();
+        let inbox = &mut state.inboxes[node];
+        let joined = inbox.joined + 1;
+        let waker = std::mem::take(inbox).waker;
+        *inbox = Inbox { joined, is_there: true, ..Inbox::default() };
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        Endpoint { node, joined, network: self.clone() }
+    }
+
+    /// Loses what `from` says to `to`, also what is under way, until it is mended as often as cut.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is not of this network, as with all that follow.
+    pub fn cut(&self, from: NodeId, to: NodeId) {
+        let (from, to) = (self.index(from), self.index(to));
+        self.state.lock().links.cut(from, to);
+    }
+
+    /// Ends one cut.
+    pub fn mend(&self, from: NodeId, to: NodeId) {
+        let (from, to) = (self.index(from), self.index(to));
+        self.state.lock().links.mend(from, to);
+    }
+
+    /// Ends every cut and whatever else was done to links by hand.
+    pub fn heal(&self) {
+        self.state.lock().links.heal();
+    }
+
+    /// Ends every cut, and all that the knobs let go wrong: from now on links are as in a calm run.
+    pub fn calm(&self) {
+        self.state.lock().links.calm(&vec![true; self.nodes]);
+    }
+
+    /// Keeps back what `from` says to `to` for `duration`.
+    pub fn clog(&self, from: NodeId, to: NodeId, duration: Duration) {
+        let until = self.time.elapsed().saturating_add(nanos(duration));
+        let (from, to) = (self.index(from), self.index(to));
+        self.state.lock().links.clog(from, to, until);
+    }
+
+    /// Loses what is under way between two nodes, and breaks their connections: each end learns of
+    /// it at its own time.
+    pub fn reset(&self, one: NodeId, other: NodeId) {
+        let (one, other) = (self.index(one), self.index(other));
+        self.reset_links(&mut self.state.lock(), one, other);
+    }
+
+    /// Returns what became of the frames so far.
+    #[must_use]
+    pub fn stats(&self) -> NetworkStats {
+        self.state.lock().stats
+    }
+
+    fn reset_links(&self, state: &mut State, one: usize, other: usize) {
+        state.links.reset(self.time.elapsed(), one, other);
+        self.break_connections(state, one, other);
+    }
+
+    fn index(&self, node: NodeId) -> usize {
+        self.find(node).unwrap_or_else(|| panic!("{node} is not of this network"))
+    }
+
+    fn find(&self, node: NodeId) -> Option<usize> {
+        let index = usize::try_from(node.0.checked_sub(1)?).ok()?;
+        (index < self.nodes).then_some(index)
+    }
+
+    fn send(&self, from: usize, to: usize, frame: Bytes) {
+        let mut state = self.state.lock();
+        state.stats.sent += 1;
+        let bytes = frame.len() as u64;
+        let fate = state.links.send(self.time.elapsed(), from, to, || bytes);
+        match fate {
+            Fate::Arrives { at, again, damage: None, connection } => {
+                state.stats.repeated += u64::from(again.is_some());
+                drop(state);
+                for at in again.into_iter().chain([at]) {
+                    let (network, frame) = (self.clone(), frame.clone());
+                    self.time.schedule(at, move || network.arrive(from, to, connection, frame));
+                }
             }
-            return Fate::Lost { why: "loss" };
-        }
-        let mut at = now;
-        if let Some(rate) = knobs.rate {
-            let time = bytes().saturating_mul(1_000_000_000) / rate.max(1);
-            link.free_at = link.free_at.max(now).saturating_add(time);
-            at = link.free_at;
-        }
-        let draw = |purpose| knobs.delay.draw(stream.number(purpose));
-        at = at.saturating_add(draw(Purpose::Delay)).saturating_add(link.extra);
-        at = at.max(link.clogged_until);
-        if !knobs.is_stream && hits(knobs.reorder, Purpose::Reorder) {
-            at = at.saturating_add(draw(Purpose::Overtaken));
-        } else {
-            at = at.max(link.last_arrival);
-            link.last_arrival = at;
-        }
-        let is_repeated = !knobs.is_stream && hits(knobs.repeat, Purpose::Repeat);
-        let again = is_repeated.then(|| at.saturating_add(draw(Purpose::Again)));
-        let damage = hits(knobs.corrupt, Purpose::Corrupt).then(|| stream.number(Purpose::Damage));
-        link.under_way += 1 + u32::from(is_repeated);
-        Fate::Arrives { at, again, damage, connection: link.connection }
-    }
-
-    /// Takes a message from the wire. Returns why it does not arrive, if it does not.
-    #[inline]
-    pub(crate) fn arrive(
-        &mut self,
-        from: usize,
-        to: usize,
-        connection: u32,
-    ) -> Option<&'static str> {
-        let link = &mut self.links[from * self.nodes + to];
-        link.under_way = link.under_way.saturating_sub(1);
-        if link.connection != connection {
-            return Some("reset");
-        }
-        (0 < link.cuts).then_some("cut")
-    }
-
-    /// Breaks the connection between two nodes: each end learns of it at its own time.
-    pub(crate) fn reset(&mut self, now: u64, a: usize, b: usize) {
-        for (from, to) in [(a, b), (b, a)] {
-            let delay = self.knobs.delay;
-            let link = &mut self.links[from * self.nodes + to];
-            let time = delay.draw(link.stream.number(Purpose::Reset));
-            link.connection = link.connection.wrapping_add(1);
-            link.broken_until = link.broken_until.max(now.saturating_add(time));
-        }
-    }
-
-    pub(crate) fn clog(&mut self, from: usize, to: usize, until: u64) {
-        let link = &mut self.links[from * self.nodes + to];
-        link.clogged_until = link.clogged_until.max(until);
-    }
-
-    pub(crate) fn cut(&mut self, from: usize, to: usize) {
-        self.links[from * self.nodes + to].cuts += 1;
-    }
-
-    /// Ends one cut of a link.
-    pub(crate) fn mend(&mut self, from: usize, to: usize) {
-        let link = &mut self.links[from * self.nodes + to];
-        link.cuts = link.cuts.saturating_sub(1);
-    }
-
-    /// Opens every link.
-    pub(crate) fn heal(&mut self) {
-        for link in &mut self.links {
-            (link.cuts, link.clogged_until, link.broken_until) = (0, 0, 0);
-        }
-    }
-
-    /// Opens every link between nodes of `core`, and from now on nothing is lost, repeated,
-    /// reordered or damaged among them. All other links stay as they are.
-    pub(crate) fn calm(&mut self, core: &[bool]) {
-        self.core = core.to_vec();
-        for from in 0..self.nodes {
-            for to in 0..self.nodes {
-                if core[from] && core[to] {
-                    let link = &mut self.links[from * self.nodes + to];
-                    (link.cuts, link.clogged_until, link.broken_until) = (0, 0, 0);
-                    link.extra = 0;
+            Fate::Arrives { .. } => state.stats.lost += 1,
+            Fate::Lost { why } => {
+                state.stats.lost += 1;
+                if why == "reset" {
+                    self.break_connections(&state, from, to);
                 }
             }
         }
     }
+
+    fn arrive(&self, from: usize, to: usize, connection: u32, frame: Bytes) {
+        let mut state = self.state.lock();
+        let why = state.links.arrive(from, to, connection);
+        let inbox = &mut state.inboxes[to];
+        if why.is_some() || !inbox.is_there || inbox.frames.len() == INBOX_MAX {
+            state.stats.lost += 1;
+            return;
+        }
+        inbox.frames.push_back((NodeId(from as u64 + 1), frame));
+        let waker = inbox.waker.take();
+        state.stats.arrived += 1;
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
 }
+
+impl Transport for Endpoint {
+    async fn send(&self, to: NodeId, frame: Bytes) {
+        if let Some(to) = self.network.find(to) {
+            self.network.send(self.node, to, frame);
+        }
+    }
+
+    async fn recv(&self) -> Result<(NodeId, Bytes), Closed> {
+        poll_fn(|cx| {
+            let inbox = &mut self.network.state.lock().inboxes[self.node];
+            if inbox.joined != self.joined {
+                return Poll::Ready(Err(Closed));
+            }
+            match inbox.frames.pop_front() {
+                Some(frame) => Poll::Ready(Ok(frame)),
+                None => {
+                    inbox.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let inbox = &mut self.network.state.lock().inboxes[self.node];
+        if inbox.joined == self.joined {
+            *inbox = Inbox { joined: self.joined, ..Inbox::default() };
+        }
+    }
+}
+
+/// Frames that wait for a node that does not take them; what comes then is lost.
+const INBOX_MAX: usize = 65_536;

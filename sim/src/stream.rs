@@ -84,6 +84,8 @@ pub(crate) enum Purpose {
     Extra,
     Tuning,
     Kinds,
+    Wander,
+    Piece,
 }
 
 #[cfg(test)]

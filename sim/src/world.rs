@@ -40,8 +40,8 @@ use self::site::{Happening, NEVER, Site};
 use crate::client::{Done, OpId};
 use crate::history::History;
 use crate::law::{Broken, Law, ViolationKind};
+use crate::links::Links;
 use crate::mistake::Mistake;
-use crate::network::Network;
 use crate::plan::Plan;
 use crate::system::{Node, Nodes, System};
 use crate::trace::{Noted, Trace, What};
@@ -63,7 +63,7 @@ pub struct World<S: System> {
     sites: Vec<Site<S::Core, S::Return>>,
     clients: Clients<S>,
     done: Done<S::Return>,
-    network: Network,
+    links: Links,
     queue: Queue<Happening<S::Core, S::Return>>,
     chaos: Chaos,
     /// Nanoseconds since the start.
@@ -99,7 +99,7 @@ impl<S: System> World<S> {
             sites: (0..ids.len()).map(site).collect(),
             clients: Clients::new(&plan),
             done: Done::new(),
-            network: Network::new(plan.seed, ids.len(), &plan.knobs),
+            links: Links::new(plan.seed, ids.len(), &plan.knobs),
             queue: Queue::new(plan.knobs.shuffle_ties.then_some(plan.seed)),
             chaos: Chaos::new(plan.faults.len()),
             nodes: Nodes { ids, slots },

@@ -81,11 +81,13 @@ pub enum Family {
     BrokenBound,
     /// The system changes its members.
     Reconfigure,
+    /// Wall clocks gain and lose: steadily, to and fro, or irregularly.
+    Wander,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Delay,
         Self::Loss,
         Self::Repeat,
@@ -122,6 +124,7 @@ impl Family {
         Self::Step,
         Self::BrokenBound,
         Self::Reconfigure,
+        Self::Wander,
     ];
 
     /// The families that few systems promise to bear: what was acknowledged is gone or seems to be,
@@ -169,6 +172,7 @@ impl Family {
             Self::Step => "step",
             Self::BrokenBound => "broken_bound",
             Self::Reconfigure => "reconfigure",
+            Self::Wander => "wander",
         }
     }
 }

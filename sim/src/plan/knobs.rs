@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Family;
 use super::json::nanos;
+use crate::clock::Wander;
 use crate::decision::{Delay, Ratio};
 
 /// How often, how long and how strong: the part of a [`Plan`](crate::Plan) that has no times.
@@ -49,6 +50,8 @@ pub struct Knobs {
     pub max_clock_offset: Duration,
     /// How many microseconds per second, at most, a clock gains or loses.
     pub max_drift_ppm: u32,
+    /// How the error of a wall clock changes by itself.
+    pub wander: Wander,
     /// How many wake-ups that turn out to be early reach the core all the same.
     pub early_wake: Ratio,
     /// How many wake-ups come late.
@@ -90,6 +93,7 @@ impl Knobs {
             down_for: Delay::Exponential { min_nanos: 1_000_000, mean_nanos: 300_000_000 },
             max_clock_offset: Duration::ZERO,
             max_drift_ppm: 0,
+            wander: Wander::Still,
             early_wake: Ratio::NEVER,
             late_wake: Ratio::NEVER,
             shuffle_ties: false,
@@ -123,6 +127,7 @@ impl Knobs {
             }
             Family::Skew => self.max_clock_offset = calm.max_clock_offset,
             Family::Drift => self.max_drift_ppm = 0,
+            Family::Wander => self.wander = calm.wander,
             Family::Wake => (self.early_wake, self.late_wake) = (calm.early_wake, calm.late_wake),
             Family::Tie => self.shuffle_ties = false,
             Family::Interleave => self.interleave = calm.interleave,
@@ -179,6 +184,9 @@ impl fmt::Display for Knobs {
         }
         if self.max_clock_offset != calm.max_clock_offset || self.max_drift_ppm != 0 {
             write!(f, " clock +{:?} {}ppm", self.max_clock_offset, self.max_drift_ppm)?;
+        }
+        if self.wander != calm.wander {
+            write!(f, " wander {}", self.wander)?;
         }
         let limits = [("queue", self.queue.map(u64::from)), ("rate", self.rate)];
         for (name, limit) in limits {

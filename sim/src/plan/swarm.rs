@@ -6,6 +6,7 @@ use std::time::Duration;
 use quorate_core::NodeId;
 
 use super::{Family, Fault, FaultKind, Faults, Plan};
+use crate::clock::Wander;
 use crate::decision::{Delay, Ratio, mix, nanos, scale};
 use crate::stream::Purpose;
 use crate::traps::{Trap, planted};
@@ -121,6 +122,15 @@ impl Plan {
             }
             Family::Skew => knobs.max_clock_offset = Duration::from_secs(10),
             Family::Drift => knobs.max_drift_ppm = low(draw.knob(0, 10, 500)),
+            Family::Wander => {
+                let swing_nanos = draw.knob(1, MILLI / 10, 10 * SECOND);
+                let nanos = draw.knob(2, 100 * MILLI, 60 * SECOND);
+                knobs.wander = match draw.choose(9, 3) {
+                    0 => Wander::Linear { ppb: low(draw.knob(0, 1_000, 500_000)) },
+                    1 => Wander::Periodic { swing_nanos, period_nanos: nanos },
+                    _ => Wander::Irregular { swing_nanos, every_nanos: nanos },
+                };
+            }
             Family::Wake => {
                 knobs.early_wake = draw.ratio(0, 10_000, 1_000_000);
                 knobs.late_wake = draw.ratio(1, 1_000, 200_000);

@@ -11,8 +11,8 @@ use super::site::Happening;
 use super::{Kind, World};
 use crate::decision::{Delay, Ratio, scale};
 use crate::law::Broken;
+use crate::links::Fate;
 use crate::mistake::Mistake;
-use crate::network::Fate;
 use crate::stream::Purpose;
 use crate::system::{DeliveryOf, MessageOf, QueryOf, RecordOf, System};
 use crate::trace::What;
@@ -65,7 +65,7 @@ impl<S: System> World<S> {
         id: u64,
         connection: u32,
     ) -> Result<(), Broken> {
-        if let Some(why) = self.network.arrive(from, to, connection) {
+        if let Some(why) = self.links.arrive(from, to, connection) {
             self.lose(from, to, id, why);
             return Ok(());
         }
@@ -244,7 +244,7 @@ impl<S: System> World<S> {
             self.note(Kind::Lost, from, || What::Lost { to, id, why: "nobody has this id" });
             return;
         };
-        match self.network.send(self.now, from, to, || self.system.bytes(&message)) {
+        match self.links.send(self.now, from, to, || self.system.bytes(&message)) {
             Fate::Lost { why } => self.lose(from, to, id, why),
             Fate::Arrives { at, again, damage, connection } => {
                 if let Some(again) = again {
@@ -254,7 +254,7 @@ impl<S: System> World<S> {
                     self.queue.push(again, copy);
                 }
                 let Some(message) = self.carry(message, damage) else {
-                    _ = self.network.arrive(from, to, connection);
+                    _ = self.links.arrive(from, to, connection);
                     return self.lose(from, to, id, "corrupt");
                 };
                 self.queue.push(at, Happening::Arrival { from, to, message, id, connection });

@@ -84,9 +84,9 @@ impl<S: System> World<S> {
                 self.sites[node].wipe();
             }
             FaultKind::Pause { node } => self.pause_node(self.at(*node)),
-            FaultKind::Clog { from, to } => self.network.clog(self.at(*from), self.at(*to), until),
+            FaultKind::Clog { from, to } => self.links.clog(self.at(*from), self.at(*to), until),
             FaultKind::Reset { from, to } => {
-                self.network.reset(self.now, self.at(*from), self.at(*to));
+                self.links.reset(self.now, self.at(*from), self.at(*to));
             }
             FaultKind::DiskStall { node } => {
                 let site = self.at(*node);
@@ -165,7 +165,7 @@ impl<S: System> World<S> {
     fn partition(&mut self, kind: &FaultKind) {
         self.stats.partitions += 1;
         for (from, to) in self.links(kind) {
-            self.network.cut(from, to);
+            self.links.cut(from, to);
         }
         for node in self.parted(kind) {
             self.sites[node].away += 1;
@@ -174,7 +174,7 @@ impl<S: System> World<S> {
 
     fn end_partition(&mut self, kind: &FaultKind) {
         for (from, to) in self.links(kind) {
-            self.network.mend(from, to);
+            self.links.mend(from, to);
         }
         for node in self.parted(kind) {
             self.sites[node].away = self.sites[node].away.saturating_sub(1);

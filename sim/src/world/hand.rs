@@ -113,7 +113,7 @@ impl<S: System> World<S> {
     /// If one of them is not of this world.
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         let (from, target) = (self.at(from), self.at(to));
-        self.network.cut(from, target);
+        self.links.cut(from, target);
         self.note(Kind::Fault, from, || What::Chose(format!("is not heard any more by {to}")));
     }
 
@@ -125,15 +125,15 @@ impl<S: System> World<S> {
     pub fn isolate(&mut self, id: NodeId) {
         let node = self.at(id);
         for other in (0..self.sites.len()).filter(|other| *other != node) {
-            self.network.cut(node, other);
-            self.network.cut(other, node);
+            self.links.cut(node, other);
+            self.links.cut(other, node);
         }
         self.note(Kind::Fault, node, || What::World("is isolated"));
     }
 
     /// Ends every cut and every partition.
     pub fn heal(&mut self) {
-        self.network.heal();
+        self.links.heal();
         self.sites.iter_mut().for_each(|site| site.away = 0);
         self.note_all(Kind::Fault, || What::World("every link is open"));
     }
@@ -149,7 +149,7 @@ impl<S: System> World<S> {
     /// The law that this broke: a node that cannot start is one.
     pub fn heal_all(&mut self) -> Result<(), Violation> {
         let all = self.nodes.ids.clone();
-        self.network.heal();
+        self.links.heal();
         self.heal_core(&all)
     }
 
@@ -167,7 +167,7 @@ impl<S: System> World<S> {
         self.chaos.is_on = false;
         let is_core: Vec<bool> = self.nodes.ids.iter().map(|id| core.contains(id)).collect();
         self.chaos.frozen = is_core.iter().map(|is_core| !is_core).collect();
-        self.network.calm(&is_core);
+        self.links.calm(&is_core);
         self.note_all(Kind::Fault, || What::World("the faults end"));
         for node in (0..self.sites.len()).filter(|node| is_core[*node]) {
             self.heal_node(node)?;

@@ -133,6 +133,7 @@ impl<P: Protocol, R> Site<P, R> {
             scale(about(Purpose::Offset).next(), margin.saturating_mul(2).saturating_add(1));
         let error = i128::from(error) - i128::from(margin);
         wall.set_error(i64::try_from(error).unwrap_or_default(), margin);
+        wall.set_wander(knobs.wander, about(Purpose::Wander).next());
         Self {
             epoch: 0,
             clock: LocalClock::new(0, drift),
