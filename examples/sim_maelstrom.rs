@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use quorate_sim::check::transactions::ConsistencyModel;
 use quorate_sim::maelstrom::{Distribution, Report, Runner, Topology, Verdict, Workload};
 
 /// Judge a node program
@@ -53,6 +54,9 @@ struct Cli {
     /// What goes wrong
     #[arg(long, value_enum)]
     nemesis: Option<Nemesis>,
+    /// What transactions must be: strict-serializable, serializable, snapshot, read-committed, ..
+    #[arg(long, default_value = "strict-serializable")]
+    consistency_models: ConsistencyModel,
     /// What choices are drawn from
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -98,6 +102,7 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         .distribution(cli.latency_dist)
         .topology(cli.topology)
         .partitions(cli.nemesis == Some(Nemesis::Partition))
+        .model(cli.consistency_models)
         .seed(cli.seed)
         .history(history)
         .run()?;

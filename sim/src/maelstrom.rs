@@ -16,8 +16,7 @@
 //! and a program that goes beyond it ends the run and is named: see [`MisdeedKind`]. Whatever
 //! happens, no process is left behind.
 //!
-//! Left out: Maelstrom's pictures, its proxies, and judges of `kafka` and of transactions, whose
-//! histories are written down.
+//! Left out: Maelstrom's pictures and its proxies.
 //!
 //! Source: the protocol is that of Maelstrom (`doc/protocol.md`, `doc/workloads.md`,
 //! `doc/services.md`).
@@ -46,6 +45,7 @@ use self::process::Program;
 use self::report::Judged;
 use self::run::{Run, Stop};
 use self::workloads::Plain;
+use crate::check::transactions::ConsistencyModel;
 use crate::history::lines;
 
 /// A run to be: which program, how many nodes of it, what their clients do, and for how long.
@@ -82,6 +82,7 @@ pub struct Runner {
     has_partitions: bool,
     seed: u64,
     history: Option<PathBuf>,
+    model: ConsistencyModel,
     timeout: Duration,
     start_timeout: Duration,
     recovery: Duration,
@@ -105,6 +106,7 @@ impl Runner {
             has_partitions: false,
             seed: 0,
             history: None,
+            model: ConsistencyModel::STRICT_SERIALIZABLE,
             timeout: Duration::from_secs(5),
             start_timeout: Duration::from_secs(10),
             recovery: Duration::from_secs(10),
@@ -181,6 +183,11 @@ impl Runner {
     /// Sets where the history is written, as [`lines`].
     pub fn history(self, path: impl Into<PathBuf>) -> Self {
         Self { history: Some(path.into()), ..self }
+    }
+
+    /// Sets what transactions must be: strictly serializable by default.
+    pub fn model(self, model: ConsistencyModel) -> Self {
+        Self { model, ..self }
     }
 
     /// Sets how long a client waits for an answer: 5 s by default.

@@ -88,14 +88,16 @@ impl Clients {
         self.request(now, client, words, false)
     }
 
-    /// Has a client of `node` call the last operation of the workload, and returns its position in
-    /// the history besides; `None` if there is no such operation.
+    /// Has a client of `node` call the next last operation of the workload, after the one at
+    /// `before` in the history, and returns its position besides; `None` if there is no more.
     pub(super) fn call_last(
         &mut self,
         now: Instant,
         node: usize,
+        before: Option<usize>,
     ) -> Option<(usize, (usize, Message))> {
-        let words = self.work.last()?;
+        let told = before.and_then(|it| self.seen.spans()[it].outcome.returned());
+        let words = self.work.last(node, told)?;
         let position = self.seen.spans().len();
         Some((position, self.request(now, node, words, true)?))
     }

@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
         // Each part draws from a stream of its own.
         let seed = |part: u64| crate::mix(config.seed, part, 0);
         let clients = config.clients.unwrap_or_else(|| 10.max(2 * config.nodes));
-        let work = config.workload.work();
+        let work = config.workload.work(config.model);
         Ok(Self {
             config,
             clock: Clock::start(),
@@ -182,39 +182,54 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks each node the last question of the workload, if it has one; some more than once.
+    /// Asks each node the last questions of the workload, if it has any; each again if there is no
+    /// answer.
     fn read_last(&mut self) -> Result<(), Stop> {
-        for attempt in 1..=LAST_READS {
-            for node in 0..self.config.nodes {
-                if self.finals.get(node).is_some_and(|it| self.clients.is_ok(*it)) {
-                    continue;
+        let mut failures = vec![0; self.config.nodes];
+        for _ in 0..LAST_ROUNDS {
+            let missing =
+                |node: &usize| self.finals.get(*node).is_some_and(|it| !self.clients.is_ok(*it));
+            let missing: Vec<usize> = (0..self.config.nodes).filter(missing).collect();
+            for node in &missing {
+                failures[*node] += 1;
+                if failures[*node] == LAST_READS {
+                    let waited = self.config.timeout * LAST_READS;
+                    let request = "the last read".into();
+                    return Err((*node, MisdeedKind::Silent { request, waited }));
                 }
-                let Some((position, (_, message))) = self.clients.call_last(self.clock.now(), node)
-                else {
-                    return Ok(());
-                };
-                self.send_to(node, &message)?;
-                match self.finals.get_mut(node) {
-                    Some(last) => *last = position,
-                    None => self.finals.push(position),
+            }
+            if !missing.is_empty() {
+                let next = self.after(QUIET);
+                while self.clock.now() < next {
+                    self.step(next)?;
                 }
+            }
+            if !self.ask_last()? {
+                return Ok(());
             }
             self.wait_for_clients()?;
-            let missing = self.finals.iter().position(|it| !self.clients.is_ok(*it));
-            let Some(node) = missing else { return Ok(()) };
-            if attempt == LAST_READS {
-                let waited = self.config.timeout * LAST_READS;
-                return Err((
-                    node,
-                    MisdeedKind::Silent { request: "the last read".into(), waited },
-                ));
-            }
-            let next = self.after(QUIET);
-            while self.clock.now() < next {
-                self.step(next)?;
-            }
         }
         Ok(())
+    }
+
+    /// Asks each node its next last question. Returns whether there was any.
+    fn ask_last(&mut self) -> Result<bool, Stop> {
+        let mut has_asked = false;
+        for node in 0..self.config.nodes {
+            let before = self.finals.get(node).copied();
+            let Some((position, (_, message))) =
+                self.clients.call_last(self.clock.now(), node, before)
+            else {
+                continue;
+            };
+            has_asked = true;
+            self.send_to(node, &message)?;
+            match self.finals.get_mut(node) {
+                Some(last) => *last = position,
+                None => self.finals.push(position),
+            }
+        }
+        Ok(has_asked)
     }
 
     /// Does what is due, and waits for what comes next, at most until `until`.
@@ -381,3 +396,5 @@ const PARTITION_PHASES: f64 = 4.0;
 const PARTITION_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// How often a node is asked for its last read.
 const LAST_READS: u32 = 3;
+/// How many last reads of a node there are: one that always has more is not read to its end.
+const LAST_ROUNDS: u32 = 10_000;

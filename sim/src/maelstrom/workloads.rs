@@ -8,8 +8,11 @@
 //! | `g-set` | `add`, `read` | the same |
 //! | `g-counter`, `pn-counter` | `add`, `read` | final reads are a sum that is possible |
 //! | `lin-kv` | `read`, `write`, `cas` | [`Linearizable`](crate::check::Linearizable), by key |
-//! | `kafka` | `send`, `poll`, `commit_offsets`, `list_committed_offsets` | nobody so far |
-//! | `txn-list-append`, `txn-rw-register` | `txn` | nobody so far |
+//! | `kafka` | `send`, `poll`, `commit_offsets`, `list_committed_offsets` | [`log`] |
+//! | `txn-list-append`, `txn-rw-register` | `txn` | [`transactions`] |
+//!
+//! [`log`]: crate::check::log
+//! [`transactions`]: crate::check::transactions
 
 mod counter;
 mod echo;
@@ -29,7 +32,8 @@ use super::message::Body;
 use super::network::{UnknownName, below, shuffle, unknown};
 use super::report::{Judged, Verdict};
 use crate::History;
-use crate::history::{Value, Vocabulary, Words};
+use crate::check::transactions::ConsistencyModel;
+use crate::history::{Value, Vocabulary, Words, lines};
 
 /// What clients do with a node program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,8 +93,8 @@ impl Workload {
         }
     }
 
-    /// Makes what draws its operations, and judges them.
-    pub(super) fn work(self) -> Box<dyn Work> {
+    /// Makes what draws its operations, and judges them; transactions by `model`.
+    pub(super) fn work(self, model: ConsistencyModel) -> Box<dyn Work> {
         match self {
             Self::Echo => Box::new(echo::Echo::default()),
             Self::UniqueIds => Box::new(unique::UniqueIds),
@@ -100,8 +104,8 @@ impl Workload {
             Self::PnCounter => Box::new(counter::Adds::both_ways()),
             Self::LinKv => Box::new(lin_kv::Registers::default()),
             Self::Kafka => Box::new(kafka::Logs::default()),
-            Self::TxnListAppend => Box::new(txn::Transactions::list_append()),
-            Self::TxnRwRegister => Box::new(txn::Transactions::rw_register()),
+            Self::TxnListAppend => Box::new(txn::Transactions::list_append(model)),
+            Self::TxnRwRegister => Box::new(txn::Transactions::rw_register(model)),
         }
     }
 }
@@ -150,8 +154,9 @@ pub(super) trait Work {
         None
     }
 
-    /// Returns what a client asks each node in the end, if anything.
-    fn last(&self) -> Option<Words> {
+    /// Returns what a client asks its node in the end, if anything: `before` is what it was told
+    /// the last time that it asked, if it was.
+    fn last(&self, _client: usize, _before: Option<&Value>) -> Option<Words> {
         None
     }
 
@@ -160,7 +165,7 @@ pub(super) trait Work {
         words.f == "read"
     }
 
-    /// Judges. `finals` are the positions of the final reads, one for each node.
+    /// Judges. `finals` are the positions of the final reads, the last one of each node.
     fn judge(&self, seen: &Seen, finals: &[usize]) -> Judged;
 }
 
@@ -266,7 +271,19 @@ fn items(value: &Value) -> &[Value] {
     }
 }
 
-/// The one place where a judge is missing: put it into the `judge` of its workload instead.
-fn unjudged(what: &str) -> Judged {
-    Judged::new(Verdict::Unjudged(format!("there is no judge of {what} yet")))
+/// Returns what clients saw as it stands in the file: what is judged here can be judged there.
+fn written<V>(vocabulary: &V, seen: &Seen) -> Vec<u8>
+where
+    V: Vocabulary<Operation = Words, Return = Value>,
+{
+    let mut file = Vec::new();
+    lines::write(vocabulary, seen, &mut file).expect("a vector takes all");
+    file
+}
+
+/// Returns what is `invalid` in its first line, with the others as notes.
+fn invalid(text: &str) -> Judged {
+    let first = text.lines().next().unwrap_or_default();
+    let judged = Judged::invalid(first.to_owned());
+    text.lines().skip(1).fold(judged, |judged, line| judged.note(line.to_owned()))
 }

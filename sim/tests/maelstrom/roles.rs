@@ -43,6 +43,7 @@ struct Node {
     ids: u64,
     registers: BTreeMap<String, Value>,
     logs: BTreeMap<String, Vec<Value>>,
+    commits: Map<String, Value>,
     lists: BTreeMap<String, Vec<Value>>,
     /// Requests of clients that wait for a service.
     waiting: BTreeMap<u64, Message>,
@@ -191,19 +192,39 @@ impl Node {
                 log.push(body.field("msg").cloned().unwrap_or_default());
                 answer.with("offset", log.len() - 1)
             }
+            "commit_offsets" => {
+                if self.role != "forgets commits" {
+                    let offsets = body.field("offsets").and_then(Value::as_object);
+                    self.commits.extend(offsets.cloned().unwrap_or_default());
+                }
+                answer
+            }
+            "list_committed_offsets" => {
+                let keys = body.field("keys").and_then(Value::as_array);
+                let keys: Vec<&str> =
+                    keys.into_iter().flatten().filter_map(Value::as_str).collect();
+                let mut offsets = self.commits.clone();
+                offsets.retain(|key, _| keys.contains(&&**key));
+                answer.with("offsets", offsets)
+            }
             "poll" => {
                 let offsets = body.field("offsets").and_then(Value::as_object);
                 let mut messages = Map::new();
                 for (key, from) in offsets.into_iter().flatten() {
                     let from = from.as_u64().and_then(|it| usize::try_from(it).ok()).unwrap_or(0);
                     let log = self.logs.get(key).map(Vec::as_slice).unwrap_or_default();
-                    let entries = log.iter().enumerate().skip(from).take(5);
+                    let is_kept = |(at, _): &(usize, &Value)| match &*self.role {
+                        "loses messages" => at % 7 != 3,
+                        "forgets the last" => at + 1 < log.len(),
+                        _ => true,
+                    };
+                    let entries = log.iter().enumerate().skip(from).filter(is_kept).take(5);
                     let entries: Value = entries.map(|(at, it)| json!([at, it])).collect();
                     messages.insert(key.clone(), entries);
                 }
                 answer.with("msgs", messages)
             }
-            _ => answer.with("offsets", Map::new()),
+            _ => answer,
         }
     }
 
@@ -213,10 +234,13 @@ impl Node {
             let key = operation[1].to_string();
             let list = self.lists.entry(key).or_default();
             match operation[0].as_str() {
-                Some("append") => list.push(operation[2].clone()),
-                Some("w") => *list = vec![operation[2].clone()],
-                _ if workload() == "txn-rw-register" => operation[2] = json!(list.last()),
-                _ => operation[2] = json!(list),
+                Some("append" | "w") => list.push(operation[2].clone()),
+                _ => {
+                    let is_late = self.role == "reads the past" && !list.is_empty();
+                    let seen = &list[..list.len() - usize::from(is_late)];
+                    let is_register = workload() == "txn-rw-register";
+                    operation[2] = if is_register { json!(seen.last()) } else { json!(seen) };
+                }
             }
         }
         self.reply(message, Body::new("txn_ok").with("txn", operations));

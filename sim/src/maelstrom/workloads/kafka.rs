@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use quorate_core::SplitMix64;
 use serde_json::{Map, Value as Json};
 
-use super::{Judged, Keys, Seen, Work, items, json_of, unjudged, value_of};
-use crate::history::{Value, Words};
+use super::{Judged, Keys, Seen, Verdict, Work, invalid, items, json_of, value_of, written};
+use crate::check::log;
+use crate::history::{Value, Vocabulary, Words, lines};
 use crate::maelstrom::message::Body;
 
 #[derive(Debug)]
@@ -21,12 +22,20 @@ pub(super) struct Logs {
     positions: BTreeMap<usize, BTreeMap<String, i64>>,
     /// All keys so far.
     used: BTreeMap<String, i64>,
+    /// Who commits how far it read a key: the first that polled it. So a node may keep the last
+    /// commit or the greatest.
+    owners: BTreeMap<String, usize>,
 }
 
 impl Default for Logs {
     fn default() -> Self {
-        let (positions, used) = (BTreeMap::new(), BTreeMap::new());
-        Self { keys: Keys::new(4, 200), message: 0, positions, used }
+        Self {
+            keys: Keys::new(4, 200),
+            message: 0,
+            positions: BTreeMap::new(),
+            used: BTreeMap::new(),
+            owners: BTreeMap::new(),
+        }
     }
 }
 
@@ -34,17 +43,18 @@ impl Work for Logs {
     fn next(&mut self, client: usize, draw: &mut SplitMix64) -> Words {
         let key = self.keys.next(draw).to_string();
         self.used.insert(key.clone(), 0);
-        let positions = self.positions.entry(client).or_default();
         match draw.below(10) {
             0..5 => {
                 self.message += 1;
                 Words { key: Some(Value::from(&*key)), ..Words::new("send", self.message.into()) }
             }
             5..8 => {
+                self.owners.entry(key.clone()).or_insert(client);
+                let positions = self.positions.entry(client).or_default();
                 positions.entry(key).or_insert(0);
                 Words::new("poll", pairs(positions))
             }
-            8 if !positions.is_empty() => Words::new("commit_offsets", pairs(positions)),
+            8 if self.has_read(client) => Words::new("commit_offsets", self.read(client)),
             _ => {
                 let keys = self.keys.open.iter().map(|(key, _)| Value::from(&*key.to_string()));
                 Words::new("list_committed_offsets", Value::list(keys))
@@ -87,20 +97,79 @@ impl Work for Logs {
         }
     }
 
-    fn last(&self) -> Option<Words> {
-        Some(Words::new("poll", pairs(&self.used)))
+    /// Goes on where the client is, until there is no more.
+    fn last(&self, client: usize, before: Option<&Value>) -> Option<Words> {
+        let is_rest = |log: &Value| log.as_pair().is_none_or(|(_, log)| !items(log).is_empty());
+        if before.is_some_and(|before| !items(before).iter().any(is_rest)) {
+            return None;
+        }
+        let mut positions = self.used.clone();
+        positions.extend(self.positions.get(&client).cloned().unwrap_or_default());
+        Some(Words::new("poll", pairs(&positions)))
     }
 
     fn is_read(&self, words: &Words) -> bool {
         matches!(&*words.f, "poll" | "list_committed_offsets")
     }
 
-    fn judge(&self, _seen: &Seen, _finals: &[usize]) -> Judged {
-        unjudged("logs")
+    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+        let judge = log::Logs { is_read_to_the_end: true };
+        let history = match lines::read(&judge, &*written(&AsLogs, seen)) {
+            Ok(history) => history,
+            Err(error) => return invalid(&error.to_string()),
+        };
+        match judge.check(&history) {
+            Ok(report) if report.is_valid() => Judged::new(Verdict::Valid),
+            Ok(report) => invalid(&format!("{report}\n{report:#}")),
+            Err(error) => invalid(&error.to_string()),
+        }
+    }
+}
+
+/// The words of this workload as those of [`log::Logs`].
+struct AsLogs;
+
+impl Vocabulary for AsLogs {
+    type Operation = Words;
+    type Return = Value;
+
+    fn operation(&self, words: Words) -> Result<Words, &'static str> {
+        Ok(words)
+    }
+
+    fn returned(&self, _: &Words, value: Value) -> Result<Value, &'static str> {
+        Ok(value)
+    }
+
+    fn words(&self, words: &Words) -> Words {
+        match &*words.f {
+            "poll" => Words::new("poll", Value::Null),
+            "commit_offsets" => Words::new("commit", words.value.clone()),
+            "list_committed_offsets" => Words::new("committed", words.value.clone()),
+            _ => words.clone(),
+        }
+    }
+
+    fn value(&self, _: &Words, value: &Value) -> Value {
+        value.clone()
     }
 }
 
 impl Logs {
+    /// Returns whether a client has read anything that is its own to commit.
+    fn has_read(&self, client: usize) -> bool {
+        !items(&self.read(client)).is_empty()
+    }
+
+    /// Returns how far a client came in the logs that it commits: up to there, inclusive.
+    fn read(&self, client: usize) -> Value {
+        let positions = self.positions.get(&client).into_iter().flatten();
+        let is_own = |key: &String| self.owners.get(key) == Some(&client);
+        let own = positions.filter(|(key, next)| is_own(key) && 0 < **next);
+        let last = own.map(|(key, next)| Value::list([(&**key).into(), (next - 1).into()]));
+        Value::list(last.collect::<Vec<_>>())
+    }
+
     /// Moves a client behind what it has polled; `None` if that is not what a poll returns.
     fn advance(&mut self, client: usize, messages: &Value) -> Option<()> {
         let positions = self.positions.entry(client).or_default();

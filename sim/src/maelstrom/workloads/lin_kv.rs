@@ -5,7 +5,7 @@
 
 use quorate_core::SplitMix64;
 
-use super::{Judged, Keys, Plain, Seen, Verdict, Work, json_of, value_of};
+use super::{Judged, Keys, Plain, Seen, Verdict, Work, invalid, json_of, value_of, written};
 use crate::check::models::Register;
 use crate::check::{self, Each, Linearizable};
 use crate::history::{Value, Words, lines};
@@ -59,18 +59,11 @@ impl Work for Registers {
     }
 
     fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
-        // What is judged is what stands in the file.
-        let mut file = Vec::new();
-        lines::write(&Plain, seen, &mut file).expect("a vector takes all");
+        let file = written(&Plain, seen);
         let history = lines::read(&Each(Register), &*file).expect("what is written is read");
         match Linearizable::by_key(Each(Register)).check(&history) {
             check::Verdict::Linearizable => Judged::new(Verdict::Valid),
-            check::Verdict::Violation(why) => {
-                let text = why.to_string();
-                let first = text.lines().next().unwrap_or_default();
-                let judged = Judged::invalid(format!("not linearizable: {first}"));
-                text.lines().skip(1).fold(judged, |judged, line| judged.note(line.to_owned()))
-            }
+            check::Verdict::Violation(why) => invalid(&format!("not linearizable: {why}")),
             check::Verdict::Unknown { spent } => {
                 Judged::new(Verdict::Unjudged(format!("undecided after {spent} steps")))
             }

@@ -5,26 +5,28 @@
 
 use quorate_core::SplitMix64;
 
-use super::{Judged, Keys, Seen, Work, items, json_of, unjudged, value_of};
-use crate::history::{Value, Words};
+use super::{Judged, Keys, Plain, Seen, Verdict, Work, invalid, items, json_of, value_of, written};
+use crate::check::transactions::{ConsistencyModel, ListAppend, RwRegister, Time};
+use crate::history::{Value, Words, transactions};
 use crate::maelstrom::message::Body;
 
 #[derive(Debug)]
 pub(super) struct Transactions {
     /// What a write is called.
     write: &'static str,
+    model: ConsistencyModel,
     keys: Keys,
     /// The last value: each is written once.
     value: i64,
 }
 
 impl Transactions {
-    pub(super) fn list_append() -> Self {
-        Self { write: "append", keys: Keys::new(8, 64), value: 0 }
+    pub(super) fn list_append(model: ConsistencyModel) -> Self {
+        Self { write: APPEND, model, keys: Keys::new(8, 64), value: 0 }
     }
 
-    pub(super) fn rw_register() -> Self {
-        Self { write: "w", ..Self::list_append() }
+    pub(super) fn rw_register(model: ConsistencyModel) -> Self {
+        Self { write: "w", ..Self::list_append(model) }
     }
 }
 
@@ -66,7 +68,25 @@ impl Work for Transactions {
         items(&words.value).iter().all(|it| items(it).first() == Some(&read))
     }
 
-    fn judge(&self, _seen: &Seen, _finals: &[usize]) -> Judged {
-        unjudged("transactions")
+    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+        let file = written(&Plain, seen);
+        let verdict = if self.write == APPEND {
+            transactions::read(&ListAppend, &*file)
+                .map_err(|error| error.to_string())
+                .and_then(|it| ListAppend.check(&it).map_err(|error| error.to_string()))
+        } else {
+            let linearizable_keys = self.model.time == Time::RealTime;
+            let registers = RwRegister { linearizable_keys };
+            transactions::read(&registers, &*file)
+                .map_err(|error| error.to_string())
+                .and_then(|it| registers.check(&it).map_err(|error| error.to_string()))
+        };
+        match verdict {
+            Err(why) => invalid(&why),
+            Ok(verdict) if verdict.permits(self.model) => Judged::new(Verdict::Valid),
+            Ok(verdict) => invalid(&format!("not {}: {verdict}\n{verdict:#}", self.model)),
+        }
     }
 }
+
+const APPEND: &str = "append";
