@@ -63,6 +63,9 @@ struct Cli {
     /// Where the history is written; by default below the folder for temporary files
     #[arg(long)]
     history: Option<PathBuf>,
+    /// Where all messages are written, for `sim_trace`
+    #[arg(long)]
+    trace: Option<PathBuf>,
     /// What each node is started with
     #[arg(last = true)]
     arguments: Vec<OsString>,
@@ -93,7 +96,7 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
     let history = cli.history.unwrap_or_else(|| {
         std::env::temp_dir().join(format!("sim_maelstrom-{}-{}.jsonl", cli.workload, cli.seed))
     });
-    let report = Runner::new(cli.workload, cli.bin)
+    let runner = Runner::new(cli.workload, cli.bin)
         .arguments(cli.arguments)
         .nodes(cli.nodes.into())
         .rate(cli.rate)
@@ -104,8 +107,11 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         .partitions(cli.nemesis == Some(Nemesis::Partition))
         .model(cli.consistency_models)
         .seed(cli.seed)
-        .history(history)
-        .run()?;
+        .history(history);
+    let report = match cli.trace {
+        Some(path) => runner.trace(path).run()?,
+        None => runner.run()?,
+    };
     println!("{report}");
     Ok(exit_code(&report))
 }

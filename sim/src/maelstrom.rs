@@ -22,6 +22,7 @@
 //! `doc/services.md`).
 
 mod clients;
+mod journal;
 mod message;
 mod network;
 mod process;
@@ -82,6 +83,7 @@ pub struct Runner {
     has_partitions: bool,
     seed: u64,
     history: Option<PathBuf>,
+    trace: Option<PathBuf>,
     model: ConsistencyModel,
     timeout: Duration,
     start_timeout: Duration,
@@ -106,6 +108,7 @@ impl Runner {
             has_partitions: false,
             seed: 0,
             history: None,
+            trace: None,
             model: ConsistencyModel::STRICT_SERIALIZABLE,
             timeout: Duration::from_secs(5),
             start_timeout: Duration::from_secs(10),
@@ -185,6 +188,13 @@ impl Runner {
         Self { history: Some(path.into()), ..self }
     }
 
+    /// Sets where a [`Recording`](crate::Recording) of all messages is written, to be drawn.
+    ///
+    /// It is in memory until the run ends: its first million events are kept.
+    pub fn trace(self, path: impl Into<PathBuf>) -> Self {
+        Self { trace: Some(path.into()), ..self }
+    }
+
     /// Sets what transactions must be: strictly serializable by default.
     pub fn model(self, model: ConsistencyModel) -> Self {
         Self { model, ..self }
@@ -235,12 +245,9 @@ impl Runner {
     /// If the program does not start, or the history cannot be written. What nodes do wrong is in
     /// the report.
     pub fn run(&self) -> Result<Report, RunError> {
-        let failed = |source| {
-            let path = self.history.clone().unwrap_or_default();
-            RunError::History { path, source }
-        };
         // Before the run: who waits for it must not lose it.
-        let file = self.history.as_ref().map(File::create).transpose().map_err(failed)?;
+        let history = create(self.history.as_ref())?;
+        let trace = create(self.trace.as_ref())?;
         let mut run = Run::start(self)?;
         let stop = run.go().err();
         let judged = match &stop {
@@ -248,10 +255,20 @@ impl Runner {
             None => run.judge(),
         };
         let stops: Vec<Stop> = stop.into_iter().chain(run.end()).collect();
-        if let Some(file) = file {
-            lines::write(&Plain, &run.clients.seen, BufWriter::new(file)).map_err(failed)?;
+        if let Some((path, file)) = history {
+            let written = lines::write(&Plain, &run.clients.seen, BufWriter::new(file));
+            written.map_err(|source| RunError::File { path, source })?;
         }
-        Ok(self.report(&run, judged, stops))
+        let report = self.report(&run, judged, stops);
+        let invalid = match &report.verdict {
+            Verdict::Invalid(why) => Some(why.clone()),
+            Verdict::Valid | Verdict::Unjudged(_) => None,
+        };
+        if let (Some((path, file)), Some(recording)) = (trace, run.recording(invalid)) {
+            let written = recording.write(BufWriter::new(file));
+            written.map_err(|source| RunError::File { path, source })?;
+        }
+        Ok(report)
     }
 
     fn report(&self, run: &Run<'_>, judged: Judged, stops: Vec<Stop>) -> Report {
@@ -272,11 +289,23 @@ impl Runner {
             partitions: run.partitions,
             notes: judged.notes,
             history: self.history.clone(),
+            trace: self.trace.clone(),
             verdict: match fatal {
                 Some(misdeed) => Verdict::Invalid(misdeed.to_string()),
                 None => judged.verdict,
             },
             misdeeds,
         }
+    }
+}
+
+/// A file that is written at the end, and where it is.
+type Opened = Option<(PathBuf, File)>;
+
+fn create(path: Option<&PathBuf>) -> Result<Opened, RunError> {
+    let Some(path) = path else { return Ok(None) };
+    match File::create(path) {
+        Ok(file) => Ok(Some((path.clone(), file))),
+        Err(source) => Err(RunError::File { path: path.clone(), source }),
     }
 }

@@ -14,8 +14,10 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use quorate_sim::Recording;
 use quorate_sim::check::transactions::{ConsistencyModel, Level, Time};
 use quorate_sim::maelstrom::{MisdeedKind, Report, Runner, Topology, Verdict, Workload};
+use quorate_sim::recording::Kind;
 
 fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
@@ -63,6 +65,7 @@ fn run_all(tests: &[&'static Test]) -> usize {
 const TESTS: &[Test] = &[
     ("a_good_node_is_valid_in_every_workload", a_good_node_is_valid_in_every_workload),
     ("the_history_is_written", the_history_is_written),
+    ("messages_are_recorded", messages_are_recorded),
     ("a_log_with_faults_is_invalid", a_log_with_faults_is_invalid),
     ("transactions_that_are_wrong", transactions_that_are_not_what_they_must_be_are_invalid),
     ("a_register_that_forgets_is_invalid", a_register_that_forgets_is_invalid),
@@ -143,6 +146,26 @@ fn the_history_is_written() {
     assert_eq!(report.verdict, Verdict::Valid, "{report}");
     let text = std::fs::read_to_string(&path).expect("the history is written");
     assert!(2 * report.operations.ok <= text.lines().count() as u64, "{report}");
+}
+
+fn messages_are_recorded() {
+    let folder = tempfile::tempdir().expect("there is a place for a folder");
+    let path = folder.path().join("trace.jsonl");
+    let runner = runner(Workload::Broadcast, "floods neighbors").topology(Topology::Total);
+    let runner = runner.latency(Duration::from_millis(5)).partitions(true).trace(&path);
+    let report = run(&runner.recovery(Duration::from_millis(10)));
+    assert!(report.to_string().contains("trace.jsonl"), "{report}");
+    let file = std::fs::read(&path).expect("the trace is written");
+    let recording = Recording::read(&*file).expect("it is a recording");
+    let count = |is: fn(&Kind) -> bool| {
+        recording.events.iter().filter(|event| is(&event.kind)).count() as u64
+    };
+    assert_eq!(count(|kind| matches!(kind, Kind::Send { .. })), report.messages.between_nodes);
+    assert_eq!(count(|kind| matches!(kind, Kind::Lost { .. })), report.messages.dropped);
+    let operations = report.operations.count() + report.nodes as u64;
+    assert_eq!(count(|kind| matches!(kind, Kind::Invoke { .. })), operations);
+    assert_eq!(count(|kind| matches!(kind, Kind::Fault { until: Some(_), .. })), 2, "{report}");
+    assert!(0 < report.messages.dropped && recording.to_html().contains("n3"), "{report}");
 }
 
 fn a_log_with_faults_is_invalid() {
@@ -255,7 +278,7 @@ fn a_program_that_is_not_there_is_an_error() {
     assert_eq!(error.to_string(), "node program no/such/program cannot be started");
     let error = runner(Workload::Echo, "good").history("no/such/folder/file").run();
     let error = error.expect_err("there is no place for the history");
-    assert_eq!(error.to_string(), "history no/such/folder/file cannot be written");
+    assert_eq!(error.to_string(), "no/such/folder/file cannot be written");
 }
 
 fn services_answer_nodes() {

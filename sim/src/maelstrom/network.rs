@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use quorate_core::{Instant, SplitMix64};
 
+use super::journal::Journal;
 use super::message::Message;
 
 /// How long messages between servers take.
@@ -63,6 +64,7 @@ pub(super) struct Network {
     /// How many messages each node has under way.
     from: Vec<usize>,
     pub(super) counts: Counts,
+    pub(super) journal: Option<Journal>,
 }
 
 /// How many messages were sent. Those of clients count nowhere.
@@ -87,6 +89,7 @@ impl Network {
             sides: Vec::new(),
             from: vec![0; nodes],
             counts: Counts::default(),
+            journal: None,
         }
     }
 
@@ -94,10 +97,18 @@ impl Network {
     pub(super) fn send(&mut self, now: Instant, message: Message) -> usize {
         let (src, dest) = (self.node(&message.src), self.node(&message.dest));
         let side = |node: usize| self.sides.get(node).copied();
+        let id = self.next;
+        self.next += 1;
+        if let Some(journal) = &mut self.journal {
+            journal.sent(now, id, &message);
+        }
         if let (Some(src), Some(dest)) = (src, dest) {
             self.counts.between_nodes += 1;
             if side(src) != side(dest) {
                 self.counts.dropped += 1;
+                if let Some(journal) = &mut self.journal {
+                    journal.lost(now, id, &message);
+                }
                 return self.from[src];
             }
         } else {
@@ -105,8 +116,7 @@ impl Network {
         }
         let takes = if src.is_some() && src == dest { Duration::ZERO } else { self.takes() };
         let at = now.checked_add(takes).unwrap_or(now);
-        self.under_way.insert((at, self.next), message);
-        self.next += 1;
+        self.under_way.insert((at, id), message);
         src.map_or(0, |src| {
             self.from[src] += 1;
             self.from[src]
@@ -128,7 +138,7 @@ impl Network {
     /// Returns a message that arrived by `now`, if there is one that no cut stops.
     pub(super) fn receive(&mut self, now: Instant) -> Option<Message> {
         while let Some(entry) = self.under_way.first_entry().filter(|it| it.key().0 <= now) {
-            let message = entry.remove();
+            let ((_, id), message) = entry.remove_entry();
             let (src, dest) = (self.node(&message.src), self.node(&message.dest));
             if let Some(src) = src {
                 self.from[src] -= 1;
@@ -136,7 +146,13 @@ impl Network {
             let side = |node: Option<usize>| node.and_then(|it| self.sides.get(it));
             if src.is_some() && dest.is_some() && side(src) != side(dest) {
                 self.counts.dropped += 1;
+                if let Some(journal) = &mut self.journal {
+                    journal.lost(now, id, &message);
+                }
                 continue;
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.received(now, id, &message);
             }
             return Some(message);
         }
@@ -149,7 +165,7 @@ impl Network {
     }
 
     /// Cuts the nodes into two halves, drawn anew.
-    pub(super) fn cut(&mut self) {
+    pub(super) fn cut(&mut self, now: Instant) {
         let count = self.from.len();
         let mut order: Vec<usize> = (0..count).collect();
         shuffle(&mut order, &mut self.draw);
@@ -157,10 +173,16 @@ impl Network {
         for node in &order[..count / 2] {
             self.sides[*node] = true;
         }
+        if let Some(journal) = &mut self.journal {
+            journal.cut(now, &order[..count / 2]);
+        }
     }
 
-    pub(super) fn heal(&mut self) {
+    pub(super) fn heal(&mut self, now: Instant) {
         self.sides.clear();
+        if let Some(journal) = &mut self.journal {
+            journal.healed(now);
+        }
     }
 
     pub(super) fn is_cut(&self) -> bool {

@@ -36,6 +36,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Where the history was written.
     pub history: Option<PathBuf>,
+    /// Where a recording of the messages was written.
+    pub trace: Option<PathBuf>,
     /// What it comes to.
     pub verdict: Verdict,
 }
@@ -147,9 +149,9 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
-    /// The history cannot be written. The run was not begun, or is over and its verdict lost.
-    #[error("history {} cannot be written", path.display())]
-    History {
+    /// A file cannot be written. The run was not begun, or is over and its verdict lost.
+    #[error("{} cannot be written", path.display())]
+    File {
         /// Where.
         path: PathBuf,
         /// Why.
@@ -255,6 +257,9 @@ impl fmt::Display for Report {
         }
         if let Some(history) = &self.history {
             writeln!(f, "history: {}", history.display())?;
+        }
+        if let Some(trace) = &self.trace {
+            writeln!(f, "trace: {}", trace.display())?;
         }
         let (all, updates) = (self.messages_per_operation(), self.messages_per_update());
         writeln!(f, "messages per operation {all:.2}, without reads {updates:.2}")?;

@@ -12,12 +12,14 @@ use serde_json::{Map, Value as Json};
 
 use super::Runner;
 use super::clients::Clients;
+use super::journal::Journal;
 use super::message::{Body, Message};
 use super::network::{Network, node_name};
 use super::process::{Nodes, Said};
 use super::report::{Judged, MisdeedKind, RunError, Verdict};
 use super::services::Services;
 use super::workloads::Workload;
+use crate::Recording;
 
 pub(super) struct Run<'a> {
     config: &'a Runner,
@@ -57,13 +59,18 @@ impl<'a> Run<'a> {
         let seed = |part: u64| crate::mix(config.seed, part, 0);
         let clients = config.clients.unwrap_or_else(|| 10.max(2 * config.nodes));
         let work = config.workload.work(config.model);
+        let mut network = Network::new(config.latency, config.nodes, seed(1));
+        network.journal = config
+            .trace
+            .is_some()
+            .then(|| Journal::new(config.workload.name(), config.seed, config.nodes));
         Ok(Self {
             config,
             clock: Clock::start(),
             nodes,
             said,
             _says: says,
-            network: Network::new(config.latency, config.nodes, seed(1)),
+            network,
             services: Services::new(seed(2)),
             clients: Clients::new(work, clients, config.nodes, config.timeout, seed(3)),
             control: BTreeMap::new(),
@@ -143,15 +150,16 @@ impl<'a> Run<'a> {
             let next_flip = if self.config.has_partitions { next_flip } else { end };
             self.step(end.min(next_call).min(next_flip))?;
         }
-        self.network.heal();
+        self.network.heal(self.clock.now());
         Ok(())
     }
 
     fn flip(&mut self) {
+        let now = self.clock.now();
         if self.network.is_cut() {
-            self.network.heal();
+            self.network.heal(now);
         } else {
-            self.network.cut();
+            self.network.cut(now);
             self.partitions += 1;
         }
     }
@@ -342,6 +350,12 @@ impl<'a> Run<'a> {
             }
         }
         misdeeds
+    }
+
+    /// Returns what went over the network, if it was to be kept. It ends with why it is `invalid`.
+    pub(super) fn recording(&mut self, invalid: Option<String>) -> Option<Recording> {
+        let journal = self.network.journal.take()?;
+        Some(journal.finish(&self.clients.seen, invalid))
     }
 
     pub(super) fn stderr(&self, node: usize) -> Vec<String> {

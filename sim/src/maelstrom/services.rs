@@ -202,7 +202,7 @@ fn decide(found: Option<&Value>, request: Request) -> Result<(Body, Option<Value
     }
 }
 
-const NAMES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
+pub(super) const NAMES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
 
 /// How far back a sequential store may read. Each version is a copy of the store.
 const VERSIONS_MAX: usize = 16;
