@@ -230,7 +230,7 @@ impl Disk {
         let Some(id) = state.folder.file(name) else { return false };
         let image = state.image(id);
         let offset = index(offset);
-        let is_there = offset < image.content().len() || offset < image.durable_content().len();
+        let is_there = offset < image.len() || offset < image.durable_content().len();
         image.flip(offset, bit % 8);
         is_there
     }

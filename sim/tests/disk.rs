@@ -1,7 +1,7 @@
 //! What a disk keeps through a crash, and how it fails on command.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use quorate_core::{Disk as _, File as _};
 use quorate_sim::{Disk, DiskFile, Op};
@@ -253,4 +253,42 @@ fn power_goes_after_the_chosen_change_and_nothing_happens_after_it() {
         assert_eq!(disk.count_changes(), cut);
         assert_eq!(disk.content("log"), None);
     }
+}
+
+#[test]
+fn a_lost_write_is_seen_until_a_crash_and_never_reaches_the_medium() -> io::Result<()> {
+    let disk = Disk::new();
+    disk.install("log", b"old old old ");
+    let file = disk.open("log")?;
+    disk.lose_write();
+    file.write_all_at(4, b"new new new!")?;
+    file.sync_data()?;
+    let seen = || disk.content("log").unwrap_or_default();
+    assert_eq!(seen(), b"old new new new!", "readers see it, and the length");
+    // What is written over it is written, and the rest of it stays lost.
+    file.write_all_at(8, b"NEW ")?;
+    file.sync_data()?;
+    assert_eq!(seen(), b"old new NEW new!");
+    file.set_len(14)?;
+    file.sync_data()?;
+    assert_eq!(seen(), b"old new NEW ne");
+    disk.crash_keeping_unsynced();
+    assert_eq!(seen(), b"old old NEW \0\0");
+    Ok(())
+}
+
+#[test]
+fn a_misdirected_write_is_seen_in_its_place_and_is_in_another() -> io::Result<()> {
+    let disk = Disk::new();
+    disk.install("log", &[1; 4 * 512]);
+    let file = disk.open("log")?;
+    disk.misdirect_write(7);
+    file.write_all_at(512, &[2; 512])?;
+    file.sync_data()?;
+    assert_eq!(disk.content("log").unwrap_or_default()[512..1024], [2; 512]);
+    disk.crash_keeping_unsynced();
+    let content = disk.content("log").unwrap_or_default();
+    let changed: Vec<usize> = (0..4).filter(|sector| content[sector * 512] == 2).collect();
+    assert!(changed.len() == 1 && changed != [1], "{changed:?}");
+    Ok(())
 }

@@ -22,7 +22,7 @@ pub struct DiskFile {
 
 impl quorate_core::File for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        self.run(Op::Len, (0, 0), |state| Ok(state.image(self.id).content().len() as u64), fail)
+        self.run(Op::Len, (0, 0), |state| Ok(state.image(self.id).len() as u64), fail)
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {

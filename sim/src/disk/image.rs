@@ -1,12 +1,13 @@
 //! The content of one file: what readers see, what is on the medium, and what lies between.
 //!
 //! ```text
-//! write, set_len --> content   what reads return
+//! write, set_len --> content   what reads return, with what lost writes let them see
 //!                    changes   since the last sync, each with what it replaced
 //! sync           --> durable   every sector that a change touched, as it is in `content` now
 //! crash          --> durable   some of those sectors, each as it was after some change
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -26,6 +27,8 @@ pub(super) struct Image {
     content: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<Change>,
+    /// What readers see in place of the content, at which offset: writes that were lost.
+    seen: Vec<(usize, Vec<u8>)>,
     /// Room reserved by `allocate`, or the length if that is more.
     reserved: u64,
     /// Open handles: an image without a name lives as long as one is open.
@@ -60,6 +63,7 @@ impl Image {
             return;
         }
         let touched = offset..offset + bytes.len();
+        self.unsee(&touched);
         self.remember(Kind::Write, touched.clone());
         if self.content.len() < touched.end {
             self.content.resize(touched.end, 0);
@@ -72,6 +76,7 @@ impl Image {
         if len == old_len {
             return;
         }
+        self.unsee(&(len..usize::MAX));
         self.remember(Kind::SetLen, len.min(old_len)..len.max(old_len));
         self.content.resize(len, 0);
         self.reserved = self.reserved.min(len as u64);
@@ -106,7 +111,19 @@ impl Image {
             // Lengths are the file system's: it does not lose them.
             self.set_len(end);
         }
-        self.content[offset..end].copy_from_slice(bytes);
+        self.unsee(&(offset..end));
+        self.seen.push((offset, bytes.to_vec()));
+    }
+
+    /// Lets readers see the content of `range` again.
+    fn unsee(&mut self, range: &Range<usize>) {
+        for (offset, bytes) in std::mem::take(&mut self.seen) {
+            let before = range.start.clamp(offset, offset + bytes.len()) - offset;
+            let after = range.end.clamp(offset, offset + bytes.len()) - offset;
+            self.seen.push((offset, bytes[..before].to_vec()));
+            self.seen.push((offset + after, bytes[after..].to_vec()));
+        }
+        self.seen.retain(|(_, bytes)| !bytes.is_empty());
     }
 
     /// Shows readers a write that the medium gets in another sector.
@@ -132,6 +149,7 @@ impl Image {
             Survival::Drawn => self.tear(&mut SplitMix64::new(number)),
         }
         self.content.clone_from(&self.durable);
+        self.seen.clear();
         self.reserved = 0;
     }
 
@@ -147,8 +165,20 @@ impl Image {
         self.reserved = self.reserved.max(len);
     }
 
-    pub(super) fn content(&self) -> &[u8] {
-        &self.content
+    pub(super) const fn len(&self) -> usize {
+        self.content.len()
+    }
+
+    /// Returns what readers see.
+    pub(super) fn content(&self) -> Cow<'_, [u8]> {
+        if self.seen.is_empty() {
+            return Cow::Borrowed(&self.content);
+        }
+        let mut content = self.content.clone();
+        for (offset, bytes) in &self.seen {
+            content[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+        Cow::Owned(content)
     }
 
     pub(super) fn durable_content(&self) -> &[u8] {

@@ -248,7 +248,10 @@ impl fmt::Display for Fault {
 impl fmt::Display for FaultKind {
     /// Writes the family and the nodes, as in `split n1 n2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.family())?;
+        match self {
+            Self::ShortWrite { .. } => f.write_str("short_write")?,
+            _ => write!(f, "{}", self.family())?,
+        }
         self.nodes().iter().try_for_each(|node| write!(f, " {node}"))?;
         match self {
             Self::Step { by, .. } | Self::BrokenBound { by, .. } => write!(f, " by {by} ns"),

@@ -6,6 +6,7 @@ use quorate_core::NodeId;
 
 use super::site::Happening;
 use super::{Kind, World};
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::plan::{Fault, FaultKind, Knobs};
 use crate::system::{Node, System};
@@ -190,6 +191,16 @@ impl<S: System> World<S> {
             self.guard(|world| world.boot(node))?;
         }
         Ok(())
+    }
+
+    /// Returns the clock on the wall of a node, to be given errors.
+    ///
+    /// # Panics
+    ///
+    /// If the node is not of this world.
+    #[must_use]
+    pub fn clock(&self, id: NodeId) -> Clock {
+        self.sites[self.at(id)].wall.clone()
     }
 
     /// Returns the disk of a node, to be given faults.
