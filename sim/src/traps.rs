@@ -32,6 +32,10 @@ pub(crate) enum Trap {
     OldAnswers,
     /// A sync makes durable what was appended while it was under way.
     SyncCoversLater,
+    /// Nobody asks whether anything happens after the faults.
+    AsksNoLiveness,
+    /// A history has the times of the clocks of nodes.
+    NodeStamps,
     /// A plan shrinks to any failure, not to the one it had.
     ShrinksToAnyBug,
 }
@@ -86,6 +90,8 @@ mod tests {
             (Trap::TrueTimers, "a_clock_that_drifts_wakes_early_or_late"),
             (Trap::OldAnswers, "no_answer_reaches_the_next_incarnation"),
             (Trap::SyncCoversLater, "a_sync_covers_what_came_before_it"),
+            (Trap::AsksNoLiveness, "a_core_that_drops_everything_fails"),
+            (Trap::NodeStamps, "a_history_has_the_time_of_the_world"),
             (Trap::ShrinksToAnyBug, "a_bug_shrinks_to_itself"),
         ] {
             let broken = broken(trap);

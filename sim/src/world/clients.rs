@@ -24,6 +24,7 @@ use crate::plan::Plan;
 use crate::stream::{Purpose, Stream};
 use crate::system::System;
 use crate::trace::What;
+use crate::traps::{Trap, planted};
 
 /// What clients ask for.
 pub(crate) type Workload<O> = Arc<dyn Fn(&mut Draw) -> O + Send + Sync>;
@@ -200,7 +201,11 @@ impl<S: System> World<S> {
         }
         let operation = workload(&mut Draw::new(self.plan.seed, id));
         let process = it.process.take().unwrap_or_else(|| clients.history.start());
-        let now = quorate_core::Instant::from_nanos(self.now);
+        let now = if planted(Trap::NodeStamps) {
+            self.sites[client % self.sites.len()].clock.local(self.now)
+        } else {
+            quorate_core::Instant::from_nanos(self.now)
+        };
         let call = clients.history.invoke(process, now, operation.clone());
         self.laws.iter_mut().for_each(|law| law.invoked(id, &operation));
         let asked = operation.clone();

@@ -24,6 +24,8 @@ pub(crate) const LAWS: &[(&str, Law)] = &[
     ("every_family_is_off_in_half_of_the_seeds", every_family_is_off_in_half_of_the_seeds),
     ("power_fails_between_two_outputs", power_fails_between_two_outputs),
     ("a_bug_shrinks_to_itself", a_bug_shrinks_to_itself),
+    ("a_core_that_drops_everything_fails", a_core_that_drops_everything_fails),
+    ("a_history_has_the_time_of_the_world", a_history_has_the_time_of_the_world),
     ("a_failed_sync_loses_data", a_failed_sync_loses_data),
     ("a_new_file_is_lost_without_its_folder", a_new_file_is_lost_without_its_folder),
     ("a_length_survives_without_data", a_length_survives_without_data),
@@ -213,6 +215,26 @@ fn a_bug_shrinks_to_itself() -> Result<(), String> {
     require(failure.after.faults <= 3, || format!("it shrinks to {}", failure.after))?;
     let shorter = failure.violation.plan.as_ref().clone();
     require(suite.play(shorter).is_err(), || "the shortest plan does not fail".to_owned())
+}
+
+fn a_core_that_drops_everything_fails() -> Result<(), String> {
+    let suite = copies::suite::<Records<Copies>>("idle", Bug::Idles);
+    let passed = (0..10).find(|seed| suite.play(suite.plan(*seed)).is_ok());
+    require(passed.is_none(), || format!("it passes with seed {passed:?}"))
+}
+
+/// Whatever nodes take for the time: what one client saw before another called came before.
+fn a_history_has_the_time_of_the_world() -> Result<(), String> {
+    let mut plan = Plan::calm(3).with_seed(1).with_clients(4);
+    plan.knobs.max_clock_offset = Duration::from_secs(10);
+    let mut world = copies::world::<Records<Copies>>(plan, Bug::None);
+    world.run_for(Duration::from_millis(500)).map_err(|violation| violation.headline())?;
+    let spans = world.history().spans();
+    let last = spans.iter().map(|span| span.called).max();
+    require(10 < spans.len(), || format!("only {} calls", spans.len()))?;
+    require(last <= Some(world.now()), || format!("a call at {last:?}, before it happens"))?;
+    let is_in_order = spans.is_sorted_by_key(|span| span.called);
+    require(is_in_order, || "calls are not in the order of their times".to_owned())
 }
 
 fn a_failed_sync_loses_data() -> Result<(), String> {
