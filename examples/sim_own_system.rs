@@ -1,4 +1,4 @@
-//! A state machine of one's own, proven in the simulator: an outbox that delivers every letter once.
+//! A state machine of one's own, proven in the simulator: an outbox that delivers each letter once.
 //!
 //! A sender keeps each letter until the receiver says that it has it, and sends it again and again
 //! until then. The receiver remembers what it has. Both write down what they must not forget before
@@ -10,8 +10,8 @@
 //!                n1 <-- receipt -- n2
 //! ```
 //!
-//! What the simulator needs to know is [`Post`], the glue: how a node starts, what clients ask, what
-//! a delivery does. The rest are promises, in [`Letters`] and [`suite`].
+//! What the simulator needs to know is [`Post`], the glue: how a node starts, what clients ask for,
+//! what a delivery does. The rest are promises, in [`Letters`] and [`suite`].
 //!
 //! ```text
 //! cargo run --example sim_own_system
