@@ -5,6 +5,7 @@
 //! | `echo`, `unique-ids` | alone; an id is the node's name and a number |
 //! | `broadcast` | to all neighbors but the sender, repeated where it did not arrive |
 //! | `g-set`, `g-counter`, `pn-counter` | each node's own part, gossiped until others have it |
+//! | `lin-kv`, `kafka`, `txn-list-append`, `txn-rw-register` | a state machine over a Raft log |
 //!
 //! ```text
 //! cargo build --release --examples -p quorate-examples
@@ -22,8 +23,12 @@
 mod broadcast;
 #[path = "maelstrom_node/gossip.rs"]
 mod gossip;
+#[path = "maelstrom_node/machine.rs"]
+mod machine;
 #[path = "maelstrom_node/node.rs"]
 mod node;
+#[path = "maelstrom_node/replicated.rs"]
+mod replicated;
 
 use std::io;
 use std::process::ExitCode;
@@ -47,7 +52,7 @@ struct Cli {
 
 #[expect(clippy::disallowed_methods, reason = "a node lives in real time")]
 fn main() -> ExitCode {
-    let mut node = Node::new(Cli::parse().workload, io::stdout().lock());
+    let mut node = Node::new(Instant::now(), Cli::parse().workload, io::stdout().lock());
     let (heard, messages) = sync_channel(QUEUE);
     thread::spawn(move || {
         let mut input = io::stdin().lock();
@@ -93,4 +98,4 @@ fn main() -> ExitCode {
 /// How many messages are read ahead; what comes faster waits in the pipe.
 const QUEUE: usize = 1024;
 /// How often a node looks whether something has to be sent again.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(20);

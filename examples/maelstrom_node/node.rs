@@ -1,13 +1,14 @@
 //! What a node answers.
 
 use std::io::{self, BufWriter, StdoutLock, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_sim::maelstrom::{Body, Message, Workload};
 use serde_json::{Value, json};
 
 use super::broadcast::Broadcast;
 use super::gossip::Gossip;
+use super::replicated::Replicated;
 
 pub(super) struct Node {
     output: Output,
@@ -17,6 +18,10 @@ pub(super) struct Node {
     broadcast: Broadcast,
     set: Gossip,
     counter: Gossip,
+    /// It is there when it is needed: an idle log would send heartbeats.
+    replicated: Option<Replicated>,
+    names: Vec<String>,
+    next_round: Instant,
 }
 
 /// Where a node's messages go, under its name.
@@ -26,7 +31,11 @@ pub(super) struct Output {
 }
 
 impl Node {
-    pub(super) fn new(workload: Option<Workload>, output: StdoutLock<'static>) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        workload: Option<Workload>,
+        output: StdoutLock<'static>,
+    ) -> Self {
         Self {
             output: Output { name: String::new(), lines: BufWriter::new(output) },
             others: Vec::new(),
@@ -35,6 +44,9 @@ impl Node {
             broadcast: Broadcast::default(),
             set: Gossip::new("set", |old, _| old.clone()),
             counter: Gossip::new("counter", larger_of_each),
+            replicated: None,
+            names: Vec::new(),
+            next_round: now,
         }
     }
 
@@ -58,8 +70,26 @@ impl Node {
                 of.confirmed(message);
                 Ok(())
             }
+            "raft" | "command" => {
+                let (replicated, output) = self.replicated(now);
+                replicated.take(now, message, output)
+            }
             // An answer to what nobody asked.
             _ if body.msg_id.is_none() => Ok(()),
+            "write"
+            | "cas"
+            | "send"
+            | "poll"
+            | "commit_offsets"
+            | "list_committed_offsets"
+            | "txn" => {
+                let (replicated, output) = self.replicated(now);
+                replicated.request(now, message, output)
+            }
+            "read" if body.field("key").is_some() => {
+                let (replicated, output) = self.replicated(now);
+                replicated.request(now, message, output)
+            }
             _ => {
                 let answer = self.answer(now, message)?;
                 self.output.reply(message, answer)
@@ -73,9 +103,9 @@ impl Node {
             "init" => {
                 self.output.name = text(body.field("node_id"));
                 let all = body.field("node_ids").and_then(Value::as_array);
+                self.names = all.into_iter().flatten().map(|it| text(Some(it))).collect();
                 let is_other = |name: &String| *name != self.output.name;
-                self.others =
-                    all.into_iter().flatten().map(|it| text(Some(it))).filter(is_other).collect();
+                self.others = self.names.iter().filter(|name| is_other(name)).cloned().collect();
                 self.broadcast.set_neighbors(now, self.others.clone());
                 Body::new("init_ok")
             }
@@ -150,8 +180,25 @@ impl Node {
         }
     }
 
+    /// Returns what agrees with the other nodes on an order, and where it speaks.
+    fn replicated(&mut self, now: Instant) -> (&mut Replicated, &mut Output) {
+        let me = self.names.iter().position(|name| *name == self.output.name).unwrap_or(0);
+        let make = || Replicated::new(self.names.clone(), me, now);
+        (self.replicated.get_or_insert_with(make), &mut self.output)
+    }
+
     /// Sends again what did not arrive.
     pub(super) fn tick(&mut self, now: Instant) -> io::Result<()> {
+        if let Some(replicated) = &mut self.replicated {
+            replicated.tick(now, &mut self.output)?;
+        }
+        if now < self.next_round {
+            return Ok(());
+        }
+        self.next_round = now + ROUND;
+        if let Some(replicated) = &mut self.replicated {
+            replicated.ask_again(now, &mut self.output)?;
+        }
         self.broadcast.tick(now, &mut self.output)?;
         self.set.tick(now, &self.others, &mut self.output)?;
         self.counter.tick(now, &self.others, &mut self.output)
@@ -173,11 +220,11 @@ impl Output {
     }
 }
 
-fn malformed(name: &str) -> Body {
+pub(super) fn malformed(name: &str) -> Body {
     Body::error(MALFORMED_REQUEST, &format!("expected a field `{name}`"))
 }
 
-fn text(value: Option<&Value>) -> String {
+pub(super) fn text(value: Option<&Value>) -> String {
     value.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
@@ -192,6 +239,8 @@ fn larger_of_each(old: &Value, new: &Value) -> Value {
     json!([a.max(c), b.max(d)])
 }
 
+/// How often what did not arrive is sent again.
+const ROUND: Duration = Duration::from_millis(100);
 const NOT_SUPPORTED: u64 = 10;
 const TEMPORARILY_UNAVAILABLE: u64 = 11;
 const MALFORMED_REQUEST: u64 = 12;

@@ -94,7 +94,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Makes a run of one node for 10 s, at 10 operations per second, without latency.
+    /// Makes a run of one node for 10 s, at 10 operations per second, without latency. A program
+    /// without a folder is looked for in the current one, then in `PATH`.
     pub fn new(workload: Workload, program: impl Into<PathBuf>) -> Self {
         Self {
             workload,

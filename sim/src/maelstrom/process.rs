@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -69,7 +69,10 @@ impl Nodes {
         said: SyncSender<(usize, Said)>,
         max_queue: usize,
     ) -> io::Result<()> {
-        let mut child = Command::new(&program.path)
+        // A name alone would be looked for in `PATH` only.
+        let is_here = program.path.components().count() == 1 && program.path.is_file();
+        let path = if is_here { Path::new(".").join(&program.path) } else { program.path.clone() };
+        let mut child = Command::new(path)
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
