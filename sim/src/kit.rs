@@ -18,6 +18,7 @@
 //! tries; what breaks under faults or load is for a [`World`](crate::World) to find.
 
 pub mod disk;
+pub mod replicated_log;
 pub mod storage;
 pub mod time_source;
 pub mod timer;
