@@ -2,6 +2,8 @@
 
 #[path = "kit/disk.rs"]
 mod disk;
+#[path = "kit/replicated_log.rs"]
+mod replicated_log;
 #[path = "kit/storage.rs"]
 mod storage;
 #[path = "kit/time_source.rs"]

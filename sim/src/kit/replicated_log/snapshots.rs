@@ -18,6 +18,7 @@ pub(super) fn cases<L: ReplicatedLog>() -> Vec<LogCase<L>> {
         case("a_crashed_node_is_sent_a_snapshot_over_a_bad_network", 3, Unreliable, |bench| {
             lag(bench, Lost::Crashed)
         }),
+        case("compact_keeps_what_follows", 3, Reliable, compact_keeps_what_follows),
         case("all_restart_from_snapshots", 3, Reliable, all_restart),
         case("a_second_restart_keeps_the_snapshot", 3, Reliable, a_second_restart),
     ]
@@ -56,6 +57,25 @@ fn lag<L: ReplicatedLog>(bench: &mut Bench<L>, lost: Lost) -> Checked {
         bench.restart(victim)?;
         bench.agree(3)?;
         bench.compact(&mut compacted, COMPACT_AFTER)?;
+    }
+    bench.settle()
+}
+
+/// A value that only the leader knows to be committed is behind what the others compact.
+fn compact_keeps_what_follows<L: ReplicatedLog>(bench: &mut Bench<L>) -> Checked {
+    let mut compacted = BTreeMap::new();
+    bench.watch_closely();
+    for _ in 0..ROUNDS {
+        bench.agree(3)?;
+        let leader = bench.leader()?;
+        if let Some(entry) = bench.propose(leader) {
+            bench.is_applied_in_time(entry, 1)?;
+        }
+        // Nor does anything arrive that it has sent.
+        bench.cut(leader);
+        bench.compact(&mut compacted, 1)?;
+        bench.agree(2)?;
+        bench.join(leader);
     }
     bench.settle()
 }
