@@ -17,7 +17,11 @@
 //! A kit calls an implementation from outside. It finds what breaks always, or in one of a few
 //! tries; what breaks under faults or load is for a [`World`](crate::World) to find.
 
+mod clients;
 pub mod disk;
+pub mod lock;
+pub mod queue;
+pub mod register;
 pub mod replicated_log;
 pub mod storage;
 pub mod time_source;
