@@ -130,7 +130,7 @@ fn each_fault_of_a_register_is_named() {
     std::thread::scope(|scope| {
         for (fault, names) in faults {
             scope.spawn(move || {
-                expect_failed(&register::check(|count| clients(count, fault)), names)
+                expect_failed(&register::check(|count| clients(count, fault)), names);
             });
         }
     });
