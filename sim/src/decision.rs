@@ -118,8 +118,8 @@ pub enum Delay {
         /// The shortest. The mean is twice, the longest 65,536 times as much.
         min_nanos: u64,
     },
-    /// Any time up to an end; or, now and then, much more: a uniform time of a uniform time. What is
-    /// late arrives in any order.
+    /// Any time up to an end; or, now and then, much more: a uniform part of a uniform time. What
+    /// is late arrives in any order.
     Late {
         /// More than the longest usual time.
         end_nanos: u64,

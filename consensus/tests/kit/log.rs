@@ -12,14 +12,19 @@ use quorate_sim::{
     Boot, Delay, Done, Invoked, Node, OpId, Records, Refused, System, World, kit::replicated_log,
 };
 
-/// Makes a cluster in a world of these conditions. With every other seed each message has one
-/// entry, disks are slow, and timeouts as short as messages take.
+/// Makes a cluster of these conditions.
 pub(crate) fn cluster(conditions: &Conditions) -> InWorld<Numbers> {
+    InWorld::of(world(conditions))
+}
+
+/// Makes a world of these conditions. With every other seed each message has one
+/// entry, disks are slow, and timeouts as short as messages take.
+pub(crate) fn world(conditions: &Conditions) -> World<Numbers> {
     let is_hard = !conditions.seed.is_multiple_of(2);
     let sync = Duration::from_millis(if is_hard { 10 } else { 1 });
     let mut plan = conditions.plan();
     plan.knobs.sync_latency = Delay::exponential(Duration::ZERO, sync);
-    InWorld::of(World::new(Numbers { is_hard }, plan).without_story())
+    World::new(Numbers { is_hard }, plan).without_story()
 }
 
 /// Raft with numbers for entries.

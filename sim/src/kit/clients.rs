@@ -1,9 +1,9 @@
 //! Clients of a service, polled in an order that a seed decides, and what each of them saw.
 //!
 //! ```text
-//! client 1   call ..... | poll | ................... | poll -> ok
-//! client 2        call  |      | poll, dropped: info |              one thread, one after the other
-//! client 3              |      |                     |      call    stamps count the polls
+//! client 1   call .... | poll | ................... | poll -> ok     one thread, in turns;
+//! client 2        call |      | poll, dropped: info |                stamps count
+//! client 3             |      |                     |      call      calls and returns
 //! ```
 //!
 //! A service that finishes each operation in one poll is called by one client after the other; one

@@ -25,8 +25,8 @@ pub trait Lock {
     /// Why an operation does not end well. One that is not definite may have happened.
     type Error: Certainty + Debug;
 
-    /// Waits until nobody holds the lock, not even this client, takes it, and returns the token of this holder: larger
-    /// than any before.
+    /// Waits until nobody holds the lock, not even this client, takes it, and returns the token of
+    /// this holder: larger than any before.
     fn acquire(&self) -> impl Future<Output = Result<u64, Self::Error>>;
 
     /// Gives the lock back, if its holder has `token`. Returns `false` if that is not the token of

@@ -106,3 +106,42 @@ const LATE_END: Duration = Duration::from_secs(2);
 
 /// `1 - (1 - 0.1835)^2` is a third.
 const LATE_OF_TWO: Ratio = Ratio::per_million(183_500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns how many of 10,000 messages are lost, how many late, and the longest times of both
+    /// kinds.
+    fn fates(network: Network, is_answer: bool) -> (usize, usize, Duration, Duration) {
+        let mut random = SplitMix64::new(7);
+        let fates = (0..10_000).map(|_| network.fate(&mut random, is_answer));
+        let (mut lost, mut late, mut usual_max, mut late_max) = (0, 0, Duration::ZERO, LATE_MIN);
+        for fate in fates {
+            match fate {
+                None => lost += 1,
+                Some(time) if time < LATE_MIN => usual_max = usual_max.max(time),
+                Some(time) => (late, late_max) = (late + 1, late_max.max(time)),
+            }
+        }
+        (lost, late, usual_max, late_max)
+    }
+
+    #[test]
+    fn networks_are_as_bad_as_they_say() {
+        let millis = Duration::from_millis;
+        for is_answer in [false, true] {
+            let (lost, late, usual, _) = fates(Network::Reliable, is_answer);
+            assert_eq!((lost, late), (0, 0));
+            assert!(usual < millis(2), "{usual:?}");
+            let (lost, late, usual, _) = fates(Network::Unreliable, is_answer);
+            assert!((900..1_100).contains(&lost) && late == 0, "{lost} {late}");
+            assert!((millis(26)..DELAY_END).contains(&usual), "{usual:?}");
+        }
+        let (_, late, _, _) = fates(Network::LongReordering, false);
+        assert_eq!(late, 0, "no answers");
+        let (lost, late, _, longest) = fates(Network::LongReordering, true);
+        assert!((900..1_100).contains(&lost) && (5_800..6_200).contains(&late), "{lost} {late}");
+        assert!((millis(1_900)..millis(2_230)).contains(&longest), "{longest:?}");
+    }
+}

@@ -14,9 +14,12 @@ pub(super) fn cases<L: ReplicatedLog>() -> Vec<LogCase<L>> {
         case("a_restarted_leader_learns_what_it_missed", 3, Reliable, a_restarted_leader),
         case("a_vote_is_not_forgotten", 3, Unreliable, a_vote_is_not_forgotten),
         case("what_is_applied_is_not_forgotten", 3, Reliable, what_is_applied_is_not_forgotten),
-        case("what_is_applied_over_a_bad_network_is_not_forgotten", 5, Unreliable, |bench| {
-            what_is_applied_is_not_forgotten(bench)
-        }),
+        case(
+            "what_is_applied_over_a_bad_network_is_not_forgotten",
+            5,
+            Unreliable,
+            what_is_applied_is_not_forgotten,
+        ),
     ]
 }
 
