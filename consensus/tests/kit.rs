@@ -5,6 +5,8 @@ use quorate_sim::kit::replicated_log::{self, InWorld};
 
 #[path = "kit/log.rs"]
 mod log;
+#[path = "kit/register.rs"]
+mod register;
 
 #[test]
 fn raft_is_a_replicated_log() {

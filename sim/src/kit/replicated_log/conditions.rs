@@ -20,7 +20,9 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    pub(super) const fn new(nodes: usize, network: Network, seed: u64) -> Self {
+    /// Makes the conditions of a case, to look at what it did with one seed, or for another test.
+    #[must_use]
+    pub const fn new(nodes: usize, network: Network, seed: u64) -> Self {
         Self { nodes, network, seed }
     }
 
