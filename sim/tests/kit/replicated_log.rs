@@ -64,3 +64,12 @@ fn each_fault_of_a_log_is_named() {
         }
     }
 }
+
+#[test]
+fn a_failure_repeats() {
+    let check =
+        || replicated_log::check_only("figure_8", |it| Cluster::new(it, Fault::CountsOldTerms));
+    let report = check();
+    expect_failed(&report, &["figure_8"]);
+    assert_eq!(report, check());
+}
