@@ -5,6 +5,9 @@
 // The worlds that the simulations run in. Integration tests cannot plant anything: for them this
 // crate is built as for users.
 #[cfg(test)]
+#[path = "../tests/kit/log.rs"]
+mod log;
+#[cfg(test)]
 #[path = "../tests/simulation/raft.rs"]
 mod raft;
 
@@ -45,9 +48,10 @@ pub(crate) fn planted(trap: Trap) -> bool {
 mod tests {
     use std::cell::Cell;
 
+    use quorate_sim::kit::replicated_log;
     use quorate_sim::{Records, count_caught};
 
-    use super::{Trap, raft};
+    use super::{Trap, log, raft};
     use crate::raft::Raft;
 
     type Memory = Records<Raft>;
@@ -72,6 +76,24 @@ mod tests {
         ];
         let survivors: Vec<Trap> = traps.into_iter().filter(|trap| !is_caught(*trap)).collect();
         assert!(survivors.is_empty(), "the world is too kind for {survivors:?}");
+    }
+
+    #[test]
+    fn the_kit_names_what_each_trap_breaks() {
+        let traps = [
+            (Trap::VotesBeforeDurable, "a_vote_is_not_forgotten"),
+            (Trap::VotesTwice, "one_leader_is_elected"),
+            (Trap::CommitsOldTerms, "figure_8"),
+            (Trap::TruncatesOnStaleAppend, "values_are_agreed_on_over_a_bad_network"),
+            (Trap::AcknowledgesBeforeSync, "what_is_applied_is_not_forgotten"),
+            (Trap::CountsItsUnsyncedLog, "what_is_applied_is_not_forgotten"),
+        ];
+        for (trap, case) in traps {
+            PLANTED.set(Some(trap));
+            let report = replicated_log::check_only(case, log::cluster);
+            PLANTED.set(None);
+            assert!(report.failed().any(|failed| failed == case), "{trap:?} passes {case}");
+        }
     }
 
     /// Prints in how many seeds the trap is seen. Fewer than one in a hundred is as good as none.

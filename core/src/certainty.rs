@@ -8,3 +8,10 @@ pub trait Certainty {
     /// Returns whether the request was definitely not done. `false` means "unknown".
     fn is_definite(&self) -> bool;
 }
+
+/// There is no such error.
+impl Certainty for std::convert::Infallible {
+    fn is_definite(&self) -> bool {
+        match *self {}
+    }
+}

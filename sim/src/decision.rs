@@ -118,6 +118,18 @@ pub enum Delay {
         /// The shortest. The mean is twice, the longest 65,536 times as much.
         min_nanos: u64,
     },
+    /// Any time up to an end; or, now and then, much more: a uniform part of a uniform time. What
+    /// is late arrives in any order.
+    Late {
+        /// More than the longest usual time.
+        end_nanos: u64,
+        /// How often it is late.
+        late: Ratio,
+        /// What it takes longer then, at least.
+        late_min_nanos: u64,
+        /// What is added to that, at most; a quarter of it in the mean.
+        late_end_nanos: u64,
+    },
 }
 
 impl Delay {
@@ -150,6 +162,7 @@ impl Delay {
             Self::Exponential { min_nanos, mean_nanos } => min_nanos.saturating_add(mean_nanos),
             Self::Bimodal { fast_nanos, .. } => fast_nanos,
             Self::Pareto { min_nanos } => min_nanos.saturating_mul(2),
+            Self::Late { end_nanos, .. } => end_nanos / 2,
         }
     }
 
@@ -172,6 +185,15 @@ impl Delay {
                 }
             }
             Self::Pareto { min_nanos } => pareto(number, min_nanos),
+            Self::Late { end_nanos, late, late_min_nanos, late_end_nanos } => {
+                // Whether it is late says nothing about the rest.
+                let usual = scale(mix(number, 0, 0), end_nanos);
+                if !late.is_hit(number) {
+                    return usual;
+                }
+                let more = scale(mix(number, 0, 2), scale(mix(number, 0, 1), late_end_nanos));
+                usual.saturating_add(late_min_nanos).saturating_add(more)
+            }
         }
     }
 }
@@ -191,6 +213,11 @@ impl fmt::Display for Delay {
                 write!(f, "{:?}|{:?}({slow})", time(fast_nanos), time(slow_nanos))
             }
             Self::Pareto { min_nanos } => write!(f, "pareto({:?})", time(min_nanos)),
+            Self::Late { end_nanos, late, late_min_nanos, late_end_nanos } => {
+                let (end, min, more) =
+                    (time(end_nanos), time(late_min_nanos), time(late_end_nanos));
+                write!(f, "0ns..{end:?}|{min:?}+{more:?}({late})")
+            }
         }
     }
 }
@@ -287,6 +314,18 @@ mod tests {
         let sum: u64 = (0..100_000).map(|n| delay.draw(mix(7, 7, n))).sum();
         let mean = sum / 100_000;
         assert!((980_000..1_020_000).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn a_third_of_the_late_ones_is_late_by_any_time() {
+        let (end_nanos, late) = (10, Ratio::per_million(333_333));
+        let delay = Delay::Late { end_nanos, late, late_min_nanos: 200, late_end_nanos: 2_000 };
+        let times: Vec<u64> = (0..10_000).map(|n| delay.draw(mix(7, 7, n))).collect();
+        let late: Vec<u64> = times.iter().copied().filter(|time| 10 <= *time).collect();
+        assert!((3_200..3_467).contains(&late.len()), "{}", late.len());
+        assert!(late.iter().all(|time| (200..2_210).contains(time)));
+        let mean = late.iter().sum::<u64>() / late.len() as u64;
+        assert!((680..730).contains(&mean), "{mean}");
     }
 
     #[test]

@@ -1,11 +1,18 @@
-//! Conformance kits: does an implementation of a trait keep its contract?
+//! Conformance kits: does an implementation keep its contract?
 //!
 //! ```text
-//! disk::check(|| my_disk())                          a fresh, empty disk for each case
-//! storage::check(|| open(), |number| record(number)) the same storage, opened again
-//! timer::check(|| my_timer())                        in real time, for about a second
-//! time_source::check(|| my_clock())
-//! transport::check(|| my_pair())                     two fresh ends of a link that works
+//! of a trait of quorate-core
+//!   disk::check(|| my_disk())                          a fresh, empty disk for each case
+//!   storage::check(|| open(), |number| record(number)) the same storage, opened again
+//!   timer::check(|| my_timer())                        in real time, for about a second
+//!   time_source::check(|| my_clock())
+//!   transport::check(|| my_pair())                     two fresh ends of a link that works
+//! of a service, as its clients see it
+//!   register::check(|clients| my_clients(clients))     so many clients of a fresh one
+//!   lock::check(|clients| my_clients(clients))
+//!   queue::check(|clients| my_clients(clients))
+//! of a cluster, as whoever operates it sees it
+//!   replicated_log::check(|conditions| my_cluster(conditions))      in virtual time
 //!            |
 //!            v
 //! Report     one line for each case: its name, passed or failed, and why
@@ -15,9 +22,15 @@
 //! its thread for ever, blocks the kit: that is for the runner of the tests to end.
 //!
 //! A kit calls an implementation from outside. It finds what breaks always, or in one of a few
-//! tries; what breaks under faults or load is for a [`World`](crate::World) to find.
+//! tries; what breaks under faults or load is for a [`World`](crate::World) to find. Only
+//! [`replicated_log`] has faults of its own.
 
+mod clients;
 pub mod disk;
+pub mod lock;
+pub mod queue;
+pub mod register;
+pub mod replicated_log;
 pub mod storage;
 pub mod time_source;
 pub mod timer;

@@ -134,3 +134,59 @@ impl<P: Protocol> fmt::Debug for Records<P> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use quorate_core::{FetchId, Instant, NodeId, OutputOf};
+
+    use super::*;
+    use crate::{kit, mix};
+
+    /// A core that writes numbers, as far as its types say.
+    struct Numbers;
+
+    impl Protocol for Numbers {
+        type Message = Infallible;
+        type Record = u64;
+        type Query = u64;
+        type Answer = Vec<u64>;
+        type Delivery = Infallible;
+        type Event = Infallible;
+
+        fn handle_message(&mut self, _now: Instant, _from: NodeId, message: Infallible) {
+            match message {}
+        }
+        fn handle_persisted(&mut self, _now: Instant, _write: WriteId) {}
+        fn handle_fetched(&mut self, _now: Instant, _fetch: FetchId, _answer: Vec<u64>) {}
+        fn handle_timeout(&mut self, _now: Instant) {}
+        fn poll_output(&mut self) -> Option<OutputOf<Self>> {
+            None
+        }
+        fn poll_timeout(&self) -> Option<Instant> {
+            None
+        }
+    }
+
+    fn answer(records: &[u64], query: u64) -> Vec<u64> {
+        records.iter().copied().filter(|record| *record == query).collect()
+    }
+
+    #[test]
+    fn records_are_a_storage() {
+        let log = Arc::new(Mutex::new(Log::default()));
+        let open = || {
+            log.lock().restart();
+            Records::<Numbers> { log: Arc::clone(&log), answer }
+        };
+        let mut crashes = 0;
+        let crash = || {
+            crashes += 1;
+            log.lock().crash(mix(7, 0, crashes));
+        };
+        kit::storage::check_with_crash(open, |number| number, crash).expect_passed();
+        kit::storage::check_fetch(open, |number| number, |record| *record, |answer| answer)
+            .expect_passed();
+    }
+}

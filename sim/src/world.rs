@@ -206,6 +206,11 @@ impl<S: System> World<S> {
         &self.system
     }
 
+    /// Returns the system, to be kept while the world goes on.
+    pub(crate) const fn shared_system(&self) -> &Arc<S> {
+        &self.system
+    }
+
     /// Returns a law, with what it saw, or `None` if there is none of this type.
     #[must_use]
     pub fn law<L: Law<S>>(&self) -> Option<&L> {

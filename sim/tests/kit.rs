@@ -2,6 +2,16 @@
 
 #[path = "kit/disk.rs"]
 mod disk;
+#[path = "kit/lock.rs"]
+mod lock;
+#[path = "kit/queue.rs"]
+mod queue;
+#[path = "kit/register.rs"]
+mod register;
+#[path = "kit/replicated_log.rs"]
+mod replicated_log;
+#[path = "kit/service.rs"]
+mod service;
 #[path = "kit/storage.rs"]
 mod storage;
 #[path = "kit/time_source.rs"]

@@ -1,8 +1,10 @@
 //! The folders and the storage of this crate keep what their traits say.
 
+use std::io::ErrorKind;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use quorate_core::{DecodeError, Wire};
-use quorate_sim::kit;
+use quorate_sim::{Op, kit};
 use quorate_wal::{Config, Directory, Memory, RecordStore};
 
 #[derive(Debug, PartialEq)]
@@ -64,4 +66,29 @@ fn a_record_store_is_a_storage_through_crashes() {
         };
         kit::storage::check_with_crash(open, Record, crash).expect_passed();
     }
+}
+
+#[test]
+fn a_record_store_fails_as_a_storage_should() {
+    let disk = quorate_sim::Disk::new();
+    let open = || RecordStore::open_inline(disk.clone(), config()).expect("the log opens").0;
+    let fail = || disk.fail(Op::Sync, 1, ErrorKind::Other);
+    kit::storage::check_with_failure(open, Record, fail).expect_passed();
+}
+
+#[test]
+fn a_record_store_without_room_keeps_what_was_appended() {
+    let disk = quorate_sim::Disk::new();
+    let open = || RecordStore::open_inline(disk.clone(), config()).expect("the log opens").0;
+    let set_full = |is_full| {
+        if is_full {
+            disk.set_capacity(disk.used_bytes());
+        } else {
+            disk.clear_capacity();
+        }
+    };
+    let report = kit::storage::check_with_full_disk(open, Record, set_full);
+    report.expect_passed();
+    let is_passed = |case: &kit::Case| case.outcome == kit::Outcome::Passed;
+    assert!(report.cases.iter().all(is_passed), "{report}");
 }

@@ -1,14 +1,19 @@
 //! Cases for a [`Storage`]: what a run appends and syncs, the next one replays.
 
 mod bench;
+mod failure;
+mod fetch;
 
 use std::fmt::Debug;
 use std::pin::pin;
 
 use quorate_core::{Storage, WriteId};
 
-use self::bench::{Bench, ends_with, finish, is_prefix, is_same, replay};
-use super::{Checked, Report, caught, done, ensure, expect, poll_once, wait};
+use self::bench::{Bench, Run, ends_with, is_prefix, is_same, replay};
+use super::{Checked, Report, caught, ensure, expect, poll_once};
+
+pub use self::failure::{check_with_failure, check_with_full_disk};
+pub use self::fetch::check_fetch;
 
 /// Checks a storage without crashes.
 ///
@@ -79,51 +84,6 @@ where
     S: Storage<R>,
 {
     run(open, record, crash, Crashes::Some)
-}
-
-/// Checks what a storage answers: `query` asks for a record, and `read` takes the records out of
-/// the answer, in order. What is asked for is durable.
-pub fn check_fetch<R, S>(
-    mut open: impl FnMut() -> S,
-    record: impl Fn(u64) -> R,
-    query: impl Fn(&R) -> S::Query,
-    read: impl Fn(S::Answer) -> Vec<R>,
-) -> Report
-where
-    R: Debug + PartialEq,
-    S: Storage<R>,
-{
-    let mut report = Report::new("storage_fetch");
-    let mut bench = Bench { open: &mut open, record: &record, crash: &mut || {}, last: 0 };
-    let fetch = |storage: &S, record: R| {
-        let answer = done("fetch", wait("fetch", storage.fetch(query(&record)))?)?;
-        expect("the answer", read(answer), vec![record])
-    };
-    report.run("a_durable_record_is_fetched", || {
-        let mut storage = bench.start()?;
-        let numbers = storage.append(3)?;
-        storage.sync()?;
-        numbers.rev().try_for_each(|number| fetch(&storage.storage, record(number)))
-    });
-    report.run("a_record_is_fetched_while_a_sync_is_under_way", || {
-        let mut storage = bench.start()?;
-        let first = storage.append(1)?.start;
-        storage.sync()?;
-        storage.append(1)?;
-        let mut sync = pin!(storage.storage.sync());
-        let polled = poll_once(sync.as_mut());
-        fetch(&storage.storage, record(first))?;
-        finish(polled, sync).map(drop)
-    });
-    report.run("a_record_of_a_former_run_is_fetched", || {
-        let mut storage = bench.start()?;
-        let first = storage.append(2)?.start;
-        storage.sync()?;
-        drop(storage);
-        let storage = bench.start()?;
-        fetch(&storage.storage, record(first))
-    });
-    report
 }
 
 fn run<R, S>(
@@ -346,12 +306,19 @@ fn a_dropped_sync_may_be_called_again<R: Debug + PartialEq, S: Storage<R>>(
 fn compact_keeps_what_follows<R: Debug + PartialEq, S: Storage<R>>(
     bench: &mut Bench<'_, R, S>,
 ) -> Checked {
+    let appended = without_three_of_five(bench)?.end();
+    ends_with(&bench.replay()?, &appended, 2)
+}
+
+/// Returns a run that has forgotten the first three of the five records that it appended.
+fn without_three_of_five<'a, R: Debug + PartialEq, S: Storage<R>>(
+    bench: &mut Bench<'a, R, S>,
+) -> Checked<Run<'a, R, S>> {
     let mut run = bench.start()?;
     run.append(5)?;
     run.sync()?;
     run.compact(WriteId(4))?;
-    let appended = run.end();
-    ends_with(&bench.replay()?, &appended, 2)
+    Ok(run)
 }
 
 fn a_run_goes_on_after_compact<R: Debug + PartialEq, S: Storage<R>>(
@@ -417,10 +384,7 @@ fn a_sync_during_appends<R: Debug + PartialEq, S: Storage<R>>(
 fn compact_keeps_through_a_crash<R: Debug + PartialEq, S: Storage<R>>(
     bench: &mut Bench<'_, R, S>,
 ) -> Checked {
-    let mut run = bench.start()?;
-    run.append(5)?;
-    run.sync()?;
-    run.compact(WriteId(4))?;
+    let run = without_three_of_five(bench)?;
     let appended = bench.crash(run);
     ends_with(&bench.replay()?, &appended, 2)
 }
