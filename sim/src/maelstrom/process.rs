@@ -255,7 +255,6 @@ mod tests {
 
     /// Returns whether a process is there, where that can be seen.
     fn is_there(id: u32) -> bool {
-        std::path::Path::new("/proc").exists()
-            && std::path::Path::new(&format!("/proc/{id}")).exists()
+        Path::new("/proc").exists() && Path::new(&format!("/proc/{id}")).exists()
     }
 }
