@@ -15,10 +15,14 @@
 mod cases;
 #[path = "zoo/entries.rs"]
 mod entries;
+#[path = "zoo/lease.rs"]
+mod lease;
 #[path = "zoo/primary.rs"]
 mod primary;
 #[path = "zoo/replica.rs"]
 mod replica;
+#[path = "zoo/station.rs"]
+mod station;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Vec<Case> {
-    [primary::cases()].into_iter().flatten().collect()
+    [primary::cases(), lease::cases()].into_iter().flatten().collect()
 }
 
 /// What became of a case, or what its panic said, and how long it took.

@@ -79,7 +79,7 @@ impl<S: System + Send, B: Copy + Send + Sync + 'static> Zoo<S, B> {
     /// Adds a bug, which is to be shrunk as well.
     pub(crate) fn bug(self, name: &'static str, bug: B) -> Self {
         let make = self.make;
-        let run = move || match make(name, bug).first_failure(SEEDS) {
+        let run = move || match make(name, bug).max_shrink_runs(SHRINK_RUNS).first_failure(SEEDS) {
             None => Outcome::Holds { seeds: SEEDS.end },
             Some(failure) => Outcome::Found {
                 law: failure.violation.law,
@@ -133,3 +133,6 @@ const SEEDS: Range<u64> = 0..2_000;
 
 /// Within so many a suite must notice a careless driver.
 const MISTAKE_SEEDS: Range<u64> = 0..200;
+
+/// Enough for a short plan, and for all of them in a minute.
+const SHRINK_RUNS: u32 = 500;

@@ -31,6 +31,9 @@ pub(crate) struct Replica {
     ids: Vec<NodeId>,
     bug: Bug,
     random: SplitMix64,
+    /// How often a primary speaks; all else takes a few times as long.
+    pace: Duration,
+    max_entries: usize,
     vote: Vote,
     role: Role,
     /// Who was heard of as the primary of this view.
@@ -84,8 +87,8 @@ impl Replica {
     pub(crate) fn new(
         (id, ids): (NodeId, &[NodeId]),
         records: impl IntoIterator<Item = Record>,
-        now: Instant,
-        seed: u64,
+        (now, seed): (Instant, u64),
+        is_hurried: bool,
         bug: Bug,
     ) -> Self {
         let (mut vote, mut log) = (Vote::default(), Log::default());
@@ -104,6 +107,8 @@ impl Replica {
             ids: ids.to_vec(),
             bug,
             random: SplitMix64::new(seed),
+            pace: Duration::from_millis(if is_hurried { 10 } else { 100 }),
+            max_entries: if is_hurried { 1 } else { 8 },
             vote,
             role: Role::Backup,
             primary: None,
@@ -157,6 +162,12 @@ impl Replica {
         self.vote.view
     }
 
+    /// Returns up to which index all was committed, and the views of the durable entries after it.
+    pub(crate) fn durable(&self) -> (u64, Vec<u64>) {
+        let start = self.log.snapshot.at.index;
+        (start, (start + 1..=self.durable).filter_map(|index| self.log.view_at(index)).collect())
+    }
+
     /// Returns whether the node is the primary, as far as it knows.
     pub(crate) fn is_primary(&self) -> bool {
         matches!(self.role, Role::Primary(_))
@@ -173,12 +184,13 @@ impl Replica {
     // Elections.
 
     fn wait_for_primary(&mut self, now: Instant) {
-        self.deadline = now + Duration::from_millis(300 + self.random.below(300));
+        let percent = u32::try_from(300 + self.random.below(300)).expect("below 600");
+        self.deadline = now + self.pace * percent / 100;
     }
 
     fn trust(&mut self, now: Instant, primary: NodeId) {
         (self.role, self.primary) = (Role::Backup, Some(primary));
-        self.trusted_until = now + TRUSTED_FOR;
+        self.trusted_until = now + self.pace * 3;
         self.wait_for_primary(now);
     }
 
@@ -186,7 +198,7 @@ impl Replica {
     fn retire_or_tell_all(&mut self, now: Instant) {
         let needed = self.majority();
         let Role::Primary(lead) = &self.role else { return };
-        let is_recent = |at: &&Instant| now < **at + HEARD_WITHIN;
+        let is_recent = |at: &&Instant| now < **at + self.pace * 6;
         if needed <= lead.heard_at.values().filter(is_recent).count() + 1 {
             return self.tell_all(now);
         }
@@ -285,7 +297,7 @@ impl Replica {
     }
 
     fn tell_all(&mut self, now: Instant) {
-        self.deadline = now + HEARTBEAT;
+        self.deadline = now + self.pace;
         for to in self.others() {
             self.tell(to);
         }
@@ -302,7 +314,7 @@ impl Replica {
         };
         let prev = Position { view: prev_view, index: next - 1 };
         let mut entries = self.log.entries_after(prev.index);
-        entries.truncate(ENTRIES_MAX);
+        entries.truncate(self.max_entries);
         let commit = self.commit;
         self.outputs.send(to, Message::Append { view, prev, entries, commit, round });
     }
@@ -329,9 +341,11 @@ impl Replica {
             return;
         }
         let index = snapshot.at.index;
+        if self.log.view_at(index) != Some(snapshot.at.view) {
+            self.writes.clear();
+            self.durable = self.durable.min(index);
+        }
         self.log.install(snapshot.clone());
-        self.writes.clear();
-        self.durable = self.durable.min(index);
         let write = self.outputs.persist(Record::Snapshot(snapshot.clone()));
         self.writes.push_back((write, self.log.last_index()));
         (self.commit, self.delivered) = (index, index);
@@ -377,7 +391,7 @@ impl Replica {
         let mut indexes: Vec<u64> = lead.match_index.values().copied().chain([durable]).collect();
         indexes.sort_unstable_by(|a, b| b.cmp(a));
         if let Some(index) = indexes.get(needed - 1).copied()
-            && (self.log.view_at(index) == Some(self.vote.view) || self.bug == Bug::CommitsOldView)
+            && self.log.view_at(index) == Some(self.vote.view)
         {
             self.commit_to(index);
         }
@@ -549,13 +563,8 @@ impl Protocol for Replica {
     }
 }
 
-const HEARTBEAT: Duration = Duration::from_millis(100);
-/// Less than any wait for a primary.
-const TRUSTED_FOR: Duration = Duration::from_millis(300);
-const HEARD_WITHIN: Duration = Duration::from_millis(600);
 const ASKS_AGAIN_AFTER: Duration = Duration::from_millis(150);
 /// Longer than a client waits: it does not matter any more.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(3);
-const ENTRIES_MAX: usize = 8;
 /// So often that snapshots are installed in most runs.
 const SNAPSHOT_EVERY: u64 = 8;
