@@ -19,6 +19,8 @@ mod entries;
 mod lease;
 #[path = "zoo/primary.rs"]
 mod primary;
+#[path = "zoo/registers.rs"]
+mod registers;
 #[path = "zoo/replica.rs"]
 mod replica;
 #[path = "zoo/station.rs"]

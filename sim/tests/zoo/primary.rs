@@ -6,17 +6,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate_sim::check::Linearizable;
-use quorate_sim::check::models::{Register, RegisterOp, RegisterReturn};
-use quorate_sim::history::Value;
+use quorate_sim::check::models::{RegisterOp, RegisterReturn};
 use quorate_sim::quorate_core::Storage as _;
 use quorate_sim::{
-    Badge, Boot, Delay, Done, Draw, Family, Faults, Invoked, Law, Mistake, Node, NodeId, Nodes,
-    OpId, Plan, Ratio, Records, Refused, Suite, System, World,
+    Badge, Boot, Delay, Done, Family, Faults, Invoked, Law, Mistake, Node, NodeId, Nodes, OpId,
+    Plan, Ratio, Records, Refused, Suite, System, World,
 };
 
 use crate::cases::{Case, Zoo};
 use crate::entries::{Answer, Delivery, Elected, Entry, Operation, Request};
+use crate::registers;
 use crate::replica::Replica;
 
 /// A mistake in the replicas.
@@ -72,19 +71,12 @@ fn suite(name: &'static str, bug: Bug) -> Suite<Primaries> {
         .operations(20)
         .faults(Faults::all().without(Family::Tuning))
         .time(Duration::from_secs(10))
-        .workload(draw)
+        .workload(registers::draw)
         .adjust(shake)
         .law(Laws::default())
-        .judge(Linearizable::whole(Register))
+        .judge(("linearizable", registers::linearizable))
         .converges(Duration::from_secs(20), agree)
         .must_see(["crash", "power cut", "partition", "restored", "repeated request", "read"])
-}
-
-fn draw(draw: &mut Draw) -> RegisterOp {
-    match draw.kind(2) {
-        0 => RegisterOp::Write(Value::from(draw.id().unique().cast_signed())),
-        _ => RegisterOp::Read,
-    }
 }
 
 /// In half of the runs power fails all the time and is soon back, wherever it is.
@@ -205,8 +197,7 @@ impl System for Primaries {
             }
             Delivery::Reply { id, answer: Answer::Written } => done.ok(id, RegisterReturn::Done),
             Delivery::Reply { id, answer: Answer::Found(value) } => {
-                let value = value.map_or(Value::Null, |value| Value::from(value.cast_signed()));
-                done.ok(id, RegisterReturn::Found(value));
+                done.ok(id, registers::found(value));
             }
         }
     }

@@ -373,7 +373,8 @@ impl Replica {
         *heard = round.max(*heard);
         let matched = lead.match_index.entry(from).or_default();
         // An acknowledgement that says nothing new is no reason to send the same again.
-        let is_news = !is_match || *matched < index;
+        let next = lead.next_index.get(&from).copied().unwrap_or_default();
+        let is_news = if is_match { *matched < index } else { index + 1 < next };
         if is_match {
             *matched = index.max(*matched);
         }

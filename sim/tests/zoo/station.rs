@@ -168,6 +168,18 @@ impl Station {
         }
     }
 
+    /// Returns the token and the value that the store has, if this is it.
+    pub(crate) fn stored(&self) -> Option<(u64, Option<u64>)> {
+        let Role::Store(kept) = &self.role else { return None };
+        Some((kept.token, kept.value))
+    }
+
+    /// Returns the token and the copy of a worker that answers reads from it.
+    pub(crate) fn copy(&self) -> Option<(u64, Option<u64>)> {
+        let Role::Worker(Worker { lease: Some(lease), .. }) = &self.role else { return None };
+        lease.copy.filter(|_| !lease.is_writing).map(|copy| (lease.token, copy))
+    }
+
     // The server.
 
     fn grant(&mut self, now: Instant, to: NodeId, request: u64) {
