@@ -13,6 +13,8 @@
 
 #[path = "zoo/cases.rs"]
 mod cases;
+#[path = "zoo/commit.rs"]
+mod commit;
 #[path = "zoo/entries.rs"]
 mod entries;
 #[path = "zoo/lease.rs"]
@@ -23,6 +25,8 @@ mod primary;
 mod registers;
 #[path = "zoo/replica.rs"]
 mod replica;
+#[path = "zoo/shard.rs"]
+mod shard;
 #[path = "zoo/station.rs"]
 mod station;
 
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Vec<Case> {
-    [primary::cases(), lease::cases()].into_iter().flatten().collect()
+    [primary::cases(), lease::cases(), commit::cases()].into_iter().flatten().collect()
 }
 
 /// What became of a case, or what its panic said, and how long it took.
