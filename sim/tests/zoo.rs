@@ -15,8 +15,12 @@
 mod cases;
 #[path = "zoo/commit.rs"]
 mod commit;
+#[path = "zoo/copy.rs"]
+mod copy;
 #[path = "zoo/entries.rs"]
 mod entries;
+#[path = "zoo/last_writer.rs"]
+mod last_writer;
 #[path = "zoo/lease.rs"]
 mod lease;
 #[path = "zoo/primary.rs"]
@@ -59,7 +63,10 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Vec<Case> {
-    [primary::cases(), lease::cases(), commit::cases()].into_iter().flatten().collect()
+    [primary::cases(), lease::cases(), commit::cases(), last_writer::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What became of a case, or what its panic said, and how long it took.
