@@ -11,6 +11,8 @@
 
 #![expect(clippy::print_stdout, reason = "it has a harness of its own")]
 
+#[path = "zoo/appender.rs"]
+mod appender;
 #[path = "zoo/cases.rs"]
 mod cases;
 #[path = "zoo/commit.rs"]
@@ -23,12 +25,16 @@ mod entries;
 mod last_writer;
 #[path = "zoo/lease.rs"]
 mod lease;
+#[path = "zoo/log.rs"]
+mod log;
 #[path = "zoo/primary.rs"]
 mod primary;
 #[path = "zoo/registers.rs"]
 mod registers;
 #[path = "zoo/replica.rs"]
 mod replica;
+#[path = "zoo/segments.rs"]
+mod segments;
 #[path = "zoo/shard.rs"]
 mod shard;
 #[path = "zoo/station.rs"]
@@ -63,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Vec<Case> {
-    [primary::cases(), lease::cases(), commit::cases(), last_writer::cases()]
+    [primary::cases(), lease::cases(), commit::cases(), last_writer::cases(), log::cases()]
         .into_iter()
         .flatten()
         .collect()
