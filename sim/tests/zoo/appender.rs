@@ -41,9 +41,17 @@ pub(crate) struct Applies {
     pub(crate) entry: Entry,
 }
 
+/// The storage cut a torn tail when it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut;
+
 impl Appender {
-    pub(crate) fn new(start: u64, bug: Bug) -> Self {
-        let outputs = Outputs::default();
+    /// Makes a log of what `start` entries were read, after a torn tail was cut or not.
+    pub(crate) fn new(start: u64, is_cut: bool, bug: Bug) -> Self {
+        let mut outputs = Outputs::default();
+        if is_cut {
+            outputs.event(Cut);
+        }
         let mut log = Self {
             bug,
             start,
@@ -90,7 +98,7 @@ impl Protocol for Appender {
     type Query = Read;
     type Answer = Vec<Entry>;
     type Delivery = Applies;
-    type Event = std::convert::Infallible;
+    type Event = Cut;
 
     fn handle_message(&mut self, _: Instant, _: NodeId, message: Self::Message) {
         match message {}
@@ -138,5 +146,11 @@ impl fmt::Display for Read {
 impl fmt::Display for Applies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.entry, self.index)
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("torn tail cut")
     }
 }

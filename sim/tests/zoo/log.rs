@@ -12,7 +12,7 @@ use quorate_sim::{
     Plan, Refused, Reply, Suite, System,
 };
 
-use crate::appender::{Appender, Applies, Entry};
+use crate::appender::{Appender, Applies, Cut, Entry};
 use crate::cases::{Case, Zoo};
 use crate::segments::Segments;
 
@@ -67,7 +67,8 @@ fn suite(name: &'static str, bug: Bug) -> Suite<Logs> {
         .adjust(rot_once)
         .workload(draw)
         .law(Kept::default())
-        .must_see(["crash", "power cut", "append", "read", "second segment"])
+        .must_see(["crash", "power cut", "refused start"])
+        .must_see(["append", "read", "second segment", "torn tail cut"])
 }
 
 /// Lets no more rot than the log promises to bear.
@@ -123,7 +124,7 @@ impl System for Logs {
 
     fn boot(&self, boot: &Boot<'_, Appender>) -> Result<(Appender, Segments), Refused> {
         let segments = Segments::open(boot.disk(), self.bug).map_err(Refused::new)?;
-        Ok((Appender::new(segments.count(), self.bug), segments))
+        Ok((Appender::new(segments.count(), segments.is_cut(), self.bug), segments))
     }
 
     fn invoke(
@@ -164,6 +165,7 @@ pub(crate) struct Kept {
     called: BTreeMap<OpId, BTreeMap<NodeId, u64>>,
     acknowledged: BTreeMap<NodeId, u64>,
     is_read: bool,
+    is_cut: bool,
 }
 
 impl Law<Logs> for Kept {
@@ -213,6 +215,11 @@ impl Law<Logs> for Kept {
         Ok(())
     }
 
+    fn told(&mut self, _: &Node<Logs>, _: &Cut) -> Result<(), String> {
+        self.is_cut = true;
+        Ok(())
+    }
+
     fn check(&mut self, _: &Nodes<Logs>, node: &Node<Logs>) -> Result<(), String> {
         let applied = self.applied.get(&node.id).map_or(0, Vec::len) as u64;
         if node.core.count() < applied {
@@ -223,7 +230,12 @@ impl Law<Logs> for Kept {
 
     fn seen(&self) -> Vec<&'static str> {
         let has = |count: usize| self.applied.values().any(|applied| count <= applied.len());
-        let seen = [(has(1), "append"), (has(20), "second segment"), (self.is_read, "read")];
+        let seen = [
+            (has(1), "append"),
+            (has(20), "second segment"),
+            (self.is_read, "read"),
+            (self.is_cut, "torn tail cut"),
+        ];
         seen.into_iter().filter(|(is_seen, _)| *is_seen).map(|(_, name)| name).collect()
     }
 }

@@ -41,6 +41,7 @@ struct State {
     start: usize,
     /// What was appended and is not durable.
     pending: Vec<Entry>,
+    is_cut: bool,
 }
 
 #[derive(Debug)]
@@ -61,6 +62,7 @@ impl Segments {
             places: Vec::new(),
             start: 0,
             pending: Vec::new(),
+            is_cut: false,
         };
         state.recover()?;
         Ok(Self { state: Arc::new(Mutex::new(state)) })
@@ -69,6 +71,11 @@ impl Segments {
     /// Returns how many entries there are.
     pub(crate) fn count(&self) -> u64 {
         self.state().places.len() as u64
+    }
+
+    /// Returns whether there was a torn tail.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state().is_cut
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -161,6 +168,7 @@ impl State {
             } else {
                 file.set_len(offset)?;
                 file.sync_data()?;
+                self.is_cut = true;
             }
         }
         self.segments.push(Segment { file, len: offset });
