@@ -70,7 +70,8 @@ impl std::fmt::Display for Size {
 }
 
 /// Returns the shortest plan that was found to fail for the same reason, and how many runs that
-/// took, at most `max_runs`. `run` returns `None` if a plan does not fail; `may_go_on` ends it early.
+/// took, at most `max_runs`. `run` returns `None` if a plan does not fail; `may_go_on` ends it
+/// early.
 pub(crate) fn shrink(
     failed: Failed,
     (least_nodes, max_runs): (usize, u32),

@@ -120,7 +120,7 @@ fn print(cases: &[Case], done: &[Done]) -> bool {
     for (case, (outcome, took)) in cases.iter().zip(done) {
         if system != case.system {
             system = case.system;
-            println!("\n{system:33} {:20} {:>5}  {}", "found by", "seed", "shrunk to");
+            println!("\n{system:33} {:20} {:>5}  shrunk to", "found by", "seed");
         }
         let is_good = outcome.as_ref().is_ok_and(|outcome| case.kind.expects(outcome));
         let mark = if is_good { "" } else { "  <- FAILED" };

@@ -1,7 +1,7 @@
 //! A log of one node: it appends, and reads back what is durable to apply it.
 //!
 //! ```text
-//! append ---> Persist ---> durable ---> Fetch ---> Deliver     an entry is acknowledged when applied
+//! append ---> Persist ---> durable ---> Fetch ---> Deliver     applied: acknowledged
 //! ```
 
 use std::fmt;

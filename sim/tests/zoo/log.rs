@@ -1,7 +1,8 @@
 //! Log with fsync: two nodes that know nothing of each other, each with a log on a disk that fails.
 //!
-//! Each promises that an entry that was acknowledged is at its index for ever, and that whoever reads
-//! finds all that was acknowledged before. If one sector of what is durable rots, it does not start.
+//! Each promises that an entry that was acknowledged is at its index for ever, and that whoever
+//! reads finds all that was acknowledged before. If one sector of what is durable rots, and it was
+//! acknowledged, the node does not start.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -39,8 +39,8 @@ pub(crate) fn linearizable(history: &RegisterHistory) -> Result<(), String> {
     }
 }
 
-/// Leaves out the writes that may have happened and that nobody read: each value is written once, so
-/// that they explain nothing, and are many where nodes crash.
+/// Leaves out the writes that may have happened and that nobody read: each value is written once,
+/// so that they explain nothing, and they are many where nodes crash.
 fn without_unread(history: &RegisterHistory) -> RegisterHistory {
     let mut read = BTreeSet::new();
     for span in history.spans() {

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A frame that is not whole is a torn tail, which is cut, if the mark does not count it; else
-//! something was lost that was acknowledged, and the node must not start. A new file is made durable
-//! with its folder before anything in it is.
+//! something was lost that was acknowledged, and the node must not start. A new file is made
+//! durable with its folder before anything in it is acknowledged.
 //!
 //! Source: Pillai et al., "All File Systems Are Not Created Equal" (2014), for what a crash leaves;
 //! Rebello et al., "Can Applications Recover from fsync Failures?" (2020), for what a failed sync
@@ -182,7 +182,7 @@ impl State {
         let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
         let payload = bytes.get(start + HEADER_BYTES..start + HEADER_BYTES + length)?;
         let sum = number(bytes, start + 4)?;
-        let is_whole = 8 <= length && length <= LENGTH_MAX;
+        let is_whole = (8..=LENGTH_MAX).contains(&length);
         let is_right = sum == checksum(payload) || self.bug == Bug::LengthWithoutChecksum;
         let value = number(payload, 0)?;
         (is_whole && is_right).then_some((Entry(value), (start + HEADER_BYTES + length) as u64))
@@ -298,7 +298,7 @@ fn rotten(why: &str) -> io::Error {
 }
 
 const MARK: &str = "mark";
-const MARK_KEY: u64 = 0x006d_6172_6b;
+const MARK_KEY: u64 = 0x6d61_726b;
 /// In another page than the first half: one torn write cannot reach both.
 const HALF_BYTES: u64 = 4_096;
 const HEADER_BYTES: usize = 12;
