@@ -135,4 +135,4 @@ const SEEDS: Range<u64> = 0..2_000;
 const MISTAKE_SEEDS: Range<u64> = 0..200;
 
 /// Enough for a short plan, and for all of them in a minute.
-const SHRINK_RUNS: u32 = 400;
+const SHRINK_RUNS: u32 = 1_000;

@@ -109,7 +109,7 @@ impl Replica {
             ids: ids.to_vec(),
             bug,
             random: SplitMix64::new(seed),
-            pace: Duration::from_millis(if is_hurried { 10 } else { 100 }),
+            pace: Duration::from_millis(if is_hurried { 20 } else { 100 }),
             max_entries: if is_hurried { 1 } else { 8 },
             vote,
             role: Role::Backup,

@@ -440,7 +440,7 @@ pub(crate) const STORE: NodeId = NodeId(2);
 
 /// How long the server grants nothing else, by its own clock.
 const TIME_TO_LIVE: Duration = Duration::from_millis(300);
-/// How long a worker relies on its lease, by its own clock. Each clock may be wrong by 5 in 100, and
+/// How long a worker relies on its lease, by its own clock. Each may be wrong by 5 in 100, and
 /// 0.95 / 1.05 of the time to live is more than this.
 const TIME_TO_USE: Duration = Duration::from_millis(270);
 
