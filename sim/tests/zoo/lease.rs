@@ -78,6 +78,7 @@ fn suite(name: &'static str, bug: Bug) -> Suite<Stations> {
                 plan.knobs.down_for = Delay::exponential(Duration::ZERO, Duration::from_millis(20));
             }
         })
+        .converges(Duration::from_secs(20), |_| Ok(()))
         .must_see(["crash", "power cut", "pause", "next holder", "token rejected", "read"])
 }
 

@@ -68,6 +68,7 @@ fn suite(name: &'static str, bug: Bug) -> Suite<Logs> {
         .adjust(rot_once)
         .workload(draw)
         .law(Kept::default())
+        .converges(Duration::from_secs(20), |_| Ok(()))
         .must_see(["crash", "power cut", "refused start"])
         .must_see(["append", "read", "second segment", "torn tail cut"])
 }
