@@ -122,15 +122,15 @@ fn print(cases: &[Case], done: &[Done]) -> bool {
     for (case, (outcome, took)) in cases.iter().zip(done) {
         if system != case.system {
             system = case.system;
-            println!("\n{system:33} {:20} {:>5}  shrunk to", "found by", "seed");
+            println!("\n{system:33} {:17} {:>5}  shrunk to", "found by", "seed");
         }
         let is_good = outcome.as_ref().is_ok_and(|outcome| case.kind.expects(outcome));
         let mark = if is_good { "" } else { "  <- FAILED" };
         let text = match outcome {
             Ok(Outcome::Holds { seeds }) => format!("holds in {seeds} seeds"),
-            Ok(Outcome::Found { law, seed, size: None }) => format!("{law:20} {seed:>5}"),
+            Ok(Outcome::Found { law, seed, size: None }) => format!("{law:17} {seed:>5}"),
             Ok(Outcome::Found { law, seed, size: Some(size) }) => format!(
-                "{law:20} {seed:>5}  {} faults, {} ops, {} nodes, {} events",
+                "{law:17} {seed:>5}  {} faults, {} ops, {} nodes, {} events",
                 size.faults, size.operations, size.nodes, size.events
             ),
             Err(_) => "does not hold".to_owned(),
