@@ -70,15 +70,18 @@ impl std::fmt::Display for Size {
 }
 
 /// Returns the shortest plan that was found to fail for the same reason, and how many runs that
-/// took. `run` returns `None` if a plan does not fail; `may_go_on` ends it early.
+/// took, at most `max_runs`. `run` returns `None` if a plan does not fail; `may_go_on` ends it
+/// early.
 pub(crate) fn shrink(
     failed: Failed,
-    least_nodes: usize,
+    (least_nodes, max_runs): (usize, u32),
     run: &mut dyn FnMut(&Plan) -> Option<Failed>,
     may_go_on: &dyn Fn() -> bool,
 ) -> (Failed, u32) {
     let fingerprint = failed.violation.fingerprint();
-    let mut shrinker = Shrinker { best: failed, fingerprint, least_nodes, runs: 0, run, may_go_on };
+    let best = failed;
+    let mut shrinker =
+        Shrinker { best, fingerprint, least_nodes, max_runs, runs: 0, run, may_go_on };
     shrinker.shrink();
     (shrinker.best, shrinker.runs)
 }
@@ -87,6 +90,7 @@ struct Shrinker<'a> {
     best: Failed,
     fingerprint: Fingerprint,
     least_nodes: usize,
+    max_runs: u32,
     runs: u32,
     run: &'a mut dyn FnMut(&Plan) -> Option<Failed>,
     may_go_on: &'a dyn Fn() -> bool,
@@ -109,12 +113,12 @@ impl Shrinker<'_> {
             }
         }
         // One more run: the rest of the time is of no interest to anybody.
-        (self.runs, self.may_go_on) = (self.runs.min(RUNS_MAX - 1), &|| true);
+        (self.runs, self.may_go_on) = (self.runs.min(self.max_runs.saturating_sub(1)), &|| true);
         self.cut_time();
     }
 
     fn has_budget(&self) -> bool {
-        self.runs < RUNS_MAX && (self.may_go_on)()
+        self.runs < self.max_runs && (self.may_go_on)()
     }
 
     /// Runs the plan with a change, with its seed and a few others, and keeps it if it fails for
@@ -316,8 +320,6 @@ impl Shrinker<'_> {
         }
     }
 }
-
-const RUNS_MAX: u32 = 2_000;
 
 /// How many seeds a candidate is run with.
 const SEEDS_TRIED: u64 = 6;

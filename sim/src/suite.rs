@@ -49,6 +49,7 @@ pub struct Suite<S: System> {
     adjust: Option<Adjust>,
     must_see: Vec<&'static str>,
     mistake: Mistake,
+    max_shrink_runs: u32,
 }
 
 /// Makes the law of one run.
@@ -77,6 +78,7 @@ impl<S: System + Send> Suite<S> {
             adjust: None,
             must_see: Vec::new(),
             mistake: Mistake::None,
+            max_shrink_runs: SHRINK_RUNS_MAX,
         }
     }
 
@@ -186,6 +188,14 @@ impl<S: System + Send> Suite<S> {
     #[must_use]
     pub fn mistake(mut self, mistake: Mistake) -> Self {
         self.mistake = mistake;
+        self
+    }
+
+    /// Sets how many runs a failure may be shrunk in: 2,000 if nobody says otherwise, and never
+    /// more than take 30 s. Fewer find a longer plan, sooner.
+    #[must_use]
+    pub fn max_shrink_runs(mut self, runs: u32) -> Self {
+        self.max_shrink_runs = runs;
         self
     }
 
@@ -307,6 +317,9 @@ impl<S: System> fmt::Debug for Suite<S> {
             .finish_non_exhaustive()
     }
 }
+
+/// In so many runs most plans become as short as they can.
+const SHRINK_RUNS_MAX: u32 = 2_000;
 
 /// The stream that decides what is healed.
 const HEAL: u64 = 0x6865_616c;

@@ -277,6 +277,7 @@ impl<S: System> World<S> {
             ("power cut", stats.power_cuts),
             ("pause", stats.pauses),
             ("partition", stats.partitions),
+            ("refused start", stats.refused),
             ("completed", stats.completed),
         ];
         let counted = counts.into_iter().filter(|(_, count)| 0 < *count).map(|(name, _)| name);

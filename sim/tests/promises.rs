@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quorate_core::NodeId;
-use quorate_sim::{Delay, FaultKind, Plan, PlanError, Setting, Suite, ViolationKind, World};
+use quorate_sim::{Delay, FaultKind, Plan, PlanError, Ratio, Setting, Suite, ViolationKind, World};
 
 #[path = "promises/pulse.rs"]
 mod pulse;
@@ -54,6 +54,20 @@ fn a_core_that_panics_fails_with_plan_and_story() {
 #[should_panic(expected = "is not deterministic, the first line that differs")]
 fn a_system_that_draws_entropy_is_told_where() {
     Suite::new("entropy", Pulses::new(Habit::Draws)).seeds(0..1).run();
+}
+
+/// A client may be asked for its first request between two outputs of a node that starts, which is
+/// before it would start one itself.
+#[test]
+fn a_client_that_asks_while_nodes_start_gives_up() {
+    let mut plan = Plan::calm(3).with_clients(2);
+    plan.knobs.interleave = Ratio::percent(100);
+    let mut world = World::new(Pulses::new(Habit::GreetsAndForgets), plan).with_workload(|_| 0);
+    world.run_for(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(world.open_operations(), 2);
+    world.stop_clients();
+    world.run_for(3 * SECOND).expect("nothing is wrong");
+    assert_eq!(world.open_operations(), 0);
 }
 
 /// Each use is another number: what a clock or a hash map would give.

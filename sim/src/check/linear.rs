@@ -136,15 +136,19 @@ impl<M: Model> Linearizable<M> {
         while !waiting.is_empty() {
             let mut next = Vec::new();
             for part in waiting {
+                let mut steps = turn;
                 let search = match part {
-                    Turn::First(spans) => Search::new(&self.model, history, spans, &mut budget),
+                    Turn::First(spans) => {
+                        steps = steps.max(STEPS_PER_CALL.saturating_mul(spans.len() as u64));
+                        Search::new(&self.model, history, spans, &mut budget)
+                    }
                     Turn::Later(search) => Some(*search),
                 };
                 let Some(mut search) = search else {
                     is_unknown = true;
                     continue;
                 };
-                let steps = turn.min(self.max_steps - spent);
+                let steps = steps.min(self.max_steps - spent);
                 let (progress, used) = search.advance(&self.model, history, steps, &mut budget);
                 spent += used;
                 match progress {
@@ -240,6 +244,10 @@ impl fmt::Display for Verdict {
         }
     }
 }
+
+/// What a call may cost in the first turn of its key: what is easy is done and forgotten then,
+/// however long it is.
+const STEPS_PER_CALL: u64 = 4;
 
 /// The first turn of a key. Most keys of most histories need fewer steps.
 const FIRST_TURN_STEPS: u64 = 4_096;

@@ -133,8 +133,8 @@ impl<S: System + Send> Suite<S> {
         #[expect(clippy::disallowed_methods, reason = "a person waits for this")]
         let started = std::time::Instant::now();
         let may_go_on = || started.elapsed() < SHRINK_TIME_MAX;
-        let least = *self.setting.nodes.start();
-        let (shortest, runs) = shrink(failed.clone(), least, &mut run, &may_go_on);
+        let limits = (*self.setting.nodes.start(), self.max_shrink_runs);
+        let (shortest, runs) = shrink(failed.clone(), limits, &mut run, &may_go_on);
         let mut failure = match self.attempt(shortest.plan) {
             Err(shrunk) => Failure::new(self.name, failed, &shrunk, runs),
             Ok(_) => Failure::new(self.name, failed, failed, runs),

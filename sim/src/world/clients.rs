@@ -124,16 +124,22 @@ impl<S: System> World<S> {
     /// Lets clients start as many operations as they like, whatever the plan says.
     pub(super) fn free_clients(&mut self) {
         self.clients.is_beyond = true;
-        for client in 0..self.clients.clients.len() {
-            if self.clients.clients[client].open.is_none() {
-                self.think(client);
-            }
-        }
+        self.let_idle_think();
     }
 
     pub(super) fn start_clients(&mut self) {
         if self.clients.workload.is_some() {
-            (0..self.clients.clients.len()).for_each(|client| self.think(client));
+            self.let_idle_think();
+        }
+    }
+
+    /// Lets each client start its next operation that has none: one may have been asked for one
+    /// between two outputs of a node, even while nodes start.
+    fn let_idle_think(&mut self) {
+        for client in 0..self.clients.clients.len() {
+            if self.clients.clients[client].open.is_none() {
+                self.think(client);
+            }
         }
     }
 

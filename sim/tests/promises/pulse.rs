@@ -21,6 +21,8 @@ pub(crate) enum Habit {
     Panics,
     /// It says something else each time.
     Draws,
+    /// It speaks while it starts, and answers no client.
+    GreetsAndForgets,
 }
 
 /// Tells all nodes each 10 ms that it is there.
@@ -110,7 +112,7 @@ impl System for Pulses {
     type Return = u64;
 
     fn boot(&self, boot: &Boot<'_, Pulse>) -> Result<(Pulse, Records<Pulse>), Refused> {
-        let pulse = Pulse {
+        let mut pulse = Pulse {
             habit: self.habit,
             id: boot.id(),
             ids: boot.ids().to_vec(),
@@ -119,11 +121,14 @@ impl System for Pulses {
             deadline: boot.now(),
             outputs: Outputs::default(),
         };
+        if self.habit == Habit::GreetsAndForgets {
+            pulse.outputs.send(boot.id(), Beat(0));
+        }
         Ok((pulse, boot.records_without_fetch()))
     }
 
     fn invoke(&self, _: &mut Node<Self>, _: OpId, _: &u64, _: &mut Done<u64>) -> Invoked {
-        Invoked::BUSY
+        if self.habit == Habit::GreetsAndForgets { Invoked::Started } else { Invoked::BUSY }
     }
 
     fn deliver(&self, _: &mut Node<Self>, delivery: Infallible, _: &mut Done<u64>) {
