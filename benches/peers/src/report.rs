@@ -52,7 +52,7 @@ pub fn table(rows: &[Row]) -> String {
     for row in rows {
         _ = writeln!(
             out,
-            "| {} | {} | {} {} | {} | {} | {} | {:.2} | {} |",
+            "| {} | {} | {} {} | {} | {} | {} | {} | {} |",
             row.family,
             row.row,
             row.peer,
@@ -60,7 +60,7 @@ pub fn table(rows: &[Row]) -> String {
             row.unit,
             short(row.ours),
             short(row.peer_value),
-            row.ratio(),
+            if row.ratio().is_nan() { "-".to_owned() } else { format!("{:.2}", row.ratio()) },
             row.note
         );
     }
