@@ -73,11 +73,45 @@ struct Link {
     extra: u64,
 }
 
+/// What becomes of a piece of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    pub(crate) at: u64,
+    pub(crate) damage: Option<u64>,
+}
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
     Lost { why: &'static str },
     Arrives { at: u64, again: Option<u64>, damage: Option<u64>, connection: u32 },
+}
+
+impl Link {
+    fn hits(&self, ratio: Ratio, purpose: Purpose) -> bool {
+        ratio != Ratio::NEVER && ratio.is_hit(self.stream.number(purpose))
+    }
+
+    fn draw(&self, delay: Delay, purpose: Purpose) -> u64 {
+        delay.draw(self.stream.number(purpose))
+    }
+
+    /// Returns what damages the message, if anything does.
+    fn damage(&self, corrupt: Ratio) -> Option<u64> {
+        self.hits(corrupt, Purpose::Corrupt).then(|| self.stream.number(Purpose::Damage))
+    }
+
+    /// Puts so many bytes on the wire. Returns when they reach its end, if nothing holds them up.
+    fn reaches(&mut self, knobs: LinkKnobs, now: u64, bytes: impl FnOnce() -> u64) -> u64 {
+        let mut at = now;
+        if let Some(rate) = knobs.rate {
+            let time = bytes().saturating_mul(1_000_000_000) / rate.max(1);
+            self.free_at = self.free_at.max(now).saturating_add(time);
+            at = self.free_at;
+        }
+        at = at.saturating_add(self.draw(knobs.delay, Purpose::Delay)).saturating_add(self.extra);
+        at.max(self.clogged_until)
+    }
 }
 
 impl Links {
@@ -115,28 +149,7 @@ impl Links {
         to: usize,
         bytes: impl FnOnce() -> u64,
     ) -> Fate {
-        self.send_by(self.knobs_of(from, to), now, from, to, bytes)
-    }
-
-    /// Decides about the next piece of a stream of bytes, as on a link whose knobs say so.
-    pub(crate) fn send_in_stream(&mut self, now: u64, from: usize, to: usize, bytes: u64) -> Fate {
-        // What does not fit a queue waits in the socket.
-        let knobs = LinkKnobs { is_stream: true, queue: None, ..self.knobs_of(from, to) };
-        self.send_by(knobs, now, from, to, || bytes)
-    }
-
-    fn knobs_of(&self, from: usize, to: usize) -> LinkKnobs {
-        if self.core[from] && self.core[to] { CALM } else { self.knobs }
-    }
-
-    fn send_by(
-        &mut self,
-        knobs: LinkKnobs,
-        now: u64,
-        from: usize,
-        to: usize,
-        bytes: impl FnOnce() -> u64,
-    ) -> Fate {
+        let knobs = self.knobs_of(from, to);
         let link = &mut self.links[from * self.nodes + to];
         link.stream.advance();
         if 0 < link.cuts {
@@ -148,36 +161,58 @@ impl Links {
         if knobs.queue.is_some_and(|most| most <= link.under_way) {
             return Fate::Lost { why: "queue" };
         }
-        let stream = link.stream;
-        let hits =
-            |ratio: Ratio, purpose| ratio != Ratio::NEVER && ratio.is_hit(stream.number(purpose));
-        if hits(knobs.loss, Purpose::Loss) {
+        if link.hits(knobs.loss, Purpose::Loss) {
             if knobs.is_stream {
                 self.reset(now, from, to);
                 return Fate::Lost { why: "reset" };
             }
             return Fate::Lost { why: "loss" };
         }
-        let mut at = now;
-        if let Some(rate) = knobs.rate {
-            let time = bytes().saturating_mul(1_000_000_000) / rate.max(1);
-            link.free_at = link.free_at.max(now).saturating_add(time);
-            at = link.free_at;
-        }
-        let draw = |purpose| knobs.delay.draw(stream.number(purpose));
-        at = at.saturating_add(draw(Purpose::Delay)).saturating_add(link.extra);
-        at = at.max(link.clogged_until);
-        if !knobs.is_stream && hits(knobs.reorder, Purpose::Reorder) {
-            at = at.saturating_add(draw(Purpose::Overtaken));
+        let mut at = link.reaches(knobs, now, bytes);
+        if !knobs.is_stream && link.hits(knobs.reorder, Purpose::Reorder) {
+            at = at.saturating_add(link.draw(knobs.delay, Purpose::Overtaken));
         } else {
             at = at.max(link.last_arrival);
             link.last_arrival = at;
         }
-        let is_repeated = !knobs.is_stream && hits(knobs.repeat, Purpose::Repeat);
-        let again = is_repeated.then(|| at.saturating_add(draw(Purpose::Again)));
-        let damage = hits(knobs.corrupt, Purpose::Corrupt).then(|| stream.number(Purpose::Damage));
+        let is_repeated = !knobs.is_stream && link.hits(knobs.repeat, Purpose::Repeat);
+        let again = is_repeated.then(|| at.saturating_add(link.draw(knobs.delay, Purpose::Again)));
+        let damage = link.damage(knobs.corrupt);
         link.under_way += 1 + u32::from(is_repeated);
         Fate::Arrives { at, again, damage, connection: link.connection }
+    }
+
+    /// Decides about the next piece of a stream of bytes. `None`: what carries it breaks.
+    pub(crate) fn send_in_stream(
+        &mut self,
+        now: u64,
+        from: usize,
+        to: usize,
+        bytes: u64,
+    ) -> Option<Carried> {
+        let knobs = self.knobs_of(from, to);
+        let link = &mut self.links[from * self.nodes + to];
+        link.stream.advance();
+        if 0 < link.cuts || link.hits(knobs.loss, Purpose::Loss) {
+            return None;
+        }
+        let at = link.reaches(knobs, now, || bytes).max(link.last_arrival);
+        link.last_arrival = at;
+        Some(Carried { at, damage: link.damage(knobs.corrupt) })
+    }
+
+    /// Returns how long it takes until the end at `from` learns that a connection to `to` broke.
+    pub(crate) fn notice(&self, from: usize, to: usize) -> u64 {
+        let link = &self.links[from * self.nodes + to];
+        self.knobs_of(from, to).delay.draw(link.stream.number(Purpose::Reset))
+    }
+
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        0 < self.links[from * self.nodes + to].cuts
+    }
+
+    fn knobs_of(&self, from: usize, to: usize) -> LinkKnobs {
+        if self.core[from] && self.core[to] { CALM } else { self.knobs }
     }
 
     /// Takes a message from the wire. Returns why it does not arrive, if it does not.
@@ -205,11 +240,6 @@ impl Links {
             link.connection = link.connection.wrapping_add(1);
             link.broken_until = link.broken_until.max(now.saturating_add(time));
         }
-    }
-
-    /// Returns when the connection of a link broke last, as its sender sees it.
-    pub(crate) fn broken_until(&self, from: usize, to: usize) -> u64 {
-        self.links[from * self.nodes + to].broken_until
     }
 
     pub(crate) fn clog(&mut self, from: usize, to: usize, until: u64) {

@@ -48,10 +48,17 @@ use crate::time::VirtualTime;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Network {
+    shared: Arc<Shared>,
+}
+
+/// What is under way is in the schedule of the time, and knows only a weak handle of this: a
+/// network that nobody has any more is gone.
+#[derive(Debug)]
+struct Shared {
     time: VirtualTime,
     seed: u64,
     nodes: usize,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,9 @@ struct State {
 #[derive(Debug, Default)]
 struct Inbox {
     frames: VecDeque<(NodeId, Bytes)>,
-    waker: Option<Waker>,
+    bytes: usize,
+    /// Those who wait for a frame.
+    wakers: Vec<Waker>,
     /// Which of the endpoints that joined is the living one. 0 is none.
     joined: u64,
     is_there: bool,
@@ -81,7 +90,7 @@ pub struct NetworkStats {
     pub sent: u64,
     /// Frames that arrived, the repeated ones as well.
     pub arrived: u64,
-    /// Frames that were lost, for whatever reason.
+    /// Frames that were lost, for whatever reason; of a repeated one each copy counts.
     pub lost: u64,
     /// Frames that were sent once and are to arrive twice.
     pub repeated: u64,
@@ -100,10 +109,10 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// If there are none.
+    /// If there are none, or more than 512.
     #[must_use]
     pub fn new(time: &VirtualTime, nodes: usize, seed: u64, knobs: &Knobs) -> Self {
-        assert!(0 < nodes, "a network needs a node");
+        assert!((1..=NODES_MAX).contains(&nodes), "a network has from 1 to {NODES_MAX} nodes");
         let state = State {
             links: Links::new(seed, nodes, knobs),
             inboxes: std::iter::repeat_with(Inbox::default).take(nodes).collect(),
@@ -111,7 +120,8 @@ impl Network {
             made: 0,
             stats: NetworkStats::default(),
         };
-        Self { time: time.clone(), seed, nodes, state: Arc::new(Mutex::new(state)) }
+        let shared = Shared { time: time.clone(), seed, nodes, state: Mutex::new(state) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Lets `node` take part, from now on. One that is there already hears nothing more, and is
@@ -123,13 +133,13 @@ impl Network {
     #[must_use]
     pub fn join(&self, node: NodeId) -> Endpoint {
         let node = self.index(node);
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         let inbox = &mut state.inboxes[node];
         let joined = inbox.joined + 1;
-        let waker = std::mem::take(inbox).waker;
-        *inbox = Inbox { joined, is_there: true, ..Inbox::default() };
+        let new = Inbox { joined, is_there: true, ..Inbox::default() };
+        let former = std::mem::replace(inbox, new);
         drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        former.wakers.into_iter().for_each(Waker::wake);
         Endpoint { node, joined, network: self.clone() }
     }
 
@@ -140,48 +150,52 @@ impl Network {
     /// If one of them is not of this network, as with all that follow.
     pub fn cut(&self, from: NodeId, to: NodeId) {
         let (from, to) = (self.index(from), self.index(to));
-        self.state.lock().links.cut(from, to);
+        self.shared.state.lock().links.cut(from, to);
     }
 
     /// Ends one cut.
     pub fn mend(&self, from: NodeId, to: NodeId) {
         let (from, to) = (self.index(from), self.index(to));
-        self.state.lock().links.mend(from, to);
+        self.shared.state.lock().links.mend(from, to);
     }
 
     /// Ends every cut and whatever else was done to links by hand.
     pub fn heal(&self) {
-        self.state.lock().links.heal();
+        self.shared.state.lock().links.heal();
     }
 
     /// Ends every cut, and all that the knobs let go wrong: from now on links are as in a calm run.
     pub fn calm(&self) {
-        self.state.lock().links.calm(&vec![true; self.nodes]);
+        self.shared.state.lock().links.calm(&vec![true; self.shared.nodes]);
     }
 
     /// Keeps back what `from` says to `to` for `duration`.
     pub fn clog(&self, from: NodeId, to: NodeId, duration: Duration) {
-        let until = self.time.elapsed().saturating_add(nanos(duration));
+        let until = self.shared.time.elapsed().saturating_add(nanos(duration));
         let (from, to) = (self.index(from), self.index(to));
-        self.state.lock().links.clog(from, to, until);
+        self.shared.state.lock().links.clog(from, to, until);
     }
 
     /// Loses what is under way between two nodes, and breaks their connections: each end learns of
     /// it at its own time.
     pub fn reset(&self, one: NodeId, other: NodeId) {
         let (one, other) = (self.index(one), self.index(other));
-        self.reset_links(&mut self.state.lock(), one, other);
+        let mut state = self.shared.state.lock();
+        state.links.reset(self.shared.time.elapsed(), one, other);
+        let between = |connection: &Arc<Mutex<Connection>>| {
+            let nodes = connection.lock().nodes;
+            nodes == [one, other] || nodes == [other, one]
+        };
+        let connections = state.connections.iter().filter_map(Weak::upgrade);
+        for connection in connections.filter(between) {
+            bytes::break_off(&self.shared, &state, &connection);
+        }
     }
 
     /// Returns what became of the frames so far.
     #[must_use]
     pub fn stats(&self) -> NetworkStats {
-        self.state.lock().stats
-    }
-
-    fn reset_links(&self, state: &mut State, one: usize, other: usize) {
-        state.links.reset(self.time.elapsed(), one, other);
-        self.break_connections(state, one, other);
+        self.shared.state.lock().stats
     }
 
     fn index(&self, node: NodeId) -> usize {
@@ -190,46 +204,52 @@ impl Network {
 
     fn find(&self, node: NodeId) -> Option<usize> {
         let index = usize::try_from(node.0.checked_sub(1)?).ok()?;
-        (index < self.nodes).then_some(index)
+        (index < self.shared.nodes).then_some(index)
     }
 
     fn send(&self, from: usize, to: usize, frame: Bytes) {
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         state.stats.sent += 1;
         let bytes = frame.len() as u64;
-        let fate = state.links.send(self.time.elapsed(), from, to, || bytes);
+        let fate = state.links.send(self.shared.time.elapsed(), from, to, || bytes);
         match fate {
-            Fate::Arrives { at, again, damage: None, connection } => {
+            Fate::Arrives { at, again, damage, connection } => {
                 state.stats.repeated += u64::from(again.is_some());
                 drop(state);
                 for at in again.into_iter().chain([at]) {
-                    let (network, frame) = (self.clone(), frame.clone());
-                    self.time.schedule(at, move || network.arrive(from, to, connection, frame));
+                    let network = Arc::downgrade(&self.shared);
+                    // One that is damaged takes its place until it arrives.
+                    let frame = damage.is_none().then(|| frame.clone());
+                    self.shared.time.schedule(at, move || {
+                        if let Some(network) = network.upgrade() {
+                            network.arrive([from, to], connection, frame);
+                        }
+                    });
                 }
             }
-            Fate::Arrives { .. } => state.stats.lost += 1,
-            Fate::Lost { why } => {
-                state.stats.lost += 1;
-                if why == "reset" {
-                    self.break_connections(&state, from, to);
-                }
-            }
+            Fate::Lost { .. } => state.stats.lost += 1,
         }
     }
+}
 
-    fn arrive(&self, from: usize, to: usize, connection: u32, frame: Bytes) {
+impl Shared {
+    /// Lets a frame reach the inbox of the second of `nodes`, or not.
+    fn arrive(&self, nodes: [usize; 2], connection: u32, frame: Option<Bytes>) {
         let mut state = self.state.lock();
+        let [from, to] = nodes;
         let why = state.links.arrive(from, to, connection);
         let inbox = &mut state.inboxes[to];
-        if why.is_some() || !inbox.is_there || inbox.frames.len() == INBOX_MAX {
+        let has_room = inbox.frames.len() < INBOX_MAX && inbox.bytes < INBOX_BYTES_MAX;
+        let Some(frame) = frame.filter(|_| why.is_none() && inbox.is_there && has_room) else {
             state.stats.lost += 1;
             return;
-        }
+        };
+        inbox.bytes += frame.len();
         inbox.frames.push_back((NodeId(from as u64 + 1), frame));
-        let waker = inbox.waker.take();
+        let wakers = std::mem::take(&mut inbox.wakers);
         state.stats.arrived += 1;
         drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -242,17 +262,18 @@ impl Transport for Endpoint {
 
     async fn recv(&self) -> Result<(NodeId, Bytes), Closed> {
         poll_fn(|cx| {
-            let inbox = &mut self.network.state.lock().inboxes[self.node];
+            let inbox = &mut self.network.shared.state.lock().inboxes[self.node];
             if inbox.joined != self.joined {
                 return Poll::Ready(Err(Closed));
             }
-            match inbox.frames.pop_front() {
-                Some(frame) => Poll::Ready(Ok(frame)),
-                None => {
-                    inbox.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
+            if let Some((from, frame)) = inbox.frames.pop_front() {
+                inbox.bytes -= frame.len();
+                return Poll::Ready(Ok((from, frame)));
             }
+            if !inbox.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                inbox.wakers.push(cx.waker().clone());
+            }
+            Poll::Pending
         })
         .await
     }
@@ -260,12 +281,21 @@ impl Transport for Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        let inbox = &mut self.network.state.lock().inboxes[self.node];
+        let mut state = self.network.shared.state.lock();
+        let inbox = &mut state.inboxes[self.node];
         if inbox.joined == self.joined {
-            *inbox = Inbox { joined: self.joined, ..Inbox::default() };
+            let new = Inbox { joined: self.joined, ..Inbox::default() };
+            let former = std::mem::replace(inbox, new);
+            drop(state);
+            // Who waits may own what locks the network when it goes.
+            drop(former);
         }
     }
 }
 
 /// Frames that wait for a node that does not take them; what comes then is lost.
 const INBOX_MAX: usize = 65_536;
+/// The same, in bytes.
+const INBOX_BYTES_MAX: usize = 64 << 20;
+/// As many as a plan may have: there is a link for each pair.
+const NODES_MAX: usize = 512;

@@ -184,7 +184,11 @@ impl Timer for VirtualTimer {
             if at <= self.now() {
                 return Poll::Ready(());
             }
-            alarm.set(self.clock.at(at), cx.waker());
+            // What is due at the end of time never comes.
+            match self.clock.at(at) {
+                u64::MAX => {}
+                due => alarm.set(due, cx.waker()),
+            }
             Poll::Pending
         })
         .await;
@@ -204,9 +208,10 @@ impl Alarm<'_> {
     }
 
     fn clear(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.time.schedule.lock().due.remove(&key);
-        }
+        let Some(key) = self.key.take() else { return };
+        let due = self.time.schedule.lock().due.remove(&key);
+        // A waker goes when the lock is free: it may be the last of what sleeps.
+        drop(due);
     }
 }
 
@@ -282,6 +287,16 @@ mod tests {
         assert_eq!(seen.load(Ordering::Relaxed), 0);
         time.advance(Duration::from_nanos(6));
         assert_eq!((seen.load(Ordering::Relaxed), time.elapsed()), (7, 12));
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn the_end_of_time_never_comes() {
+        let time = VirtualTime::new();
+        let slow = time.timer_with_drift(Duration::ZERO, -100_000);
+        let end = Instant::from_nanos(u64::MAX);
+        let exact = time.timer();
+        time.run(async { join!(slow.sleep_until(end), exact.sleep_until(end)) });
     }
 
     #[test]

@@ -292,3 +292,28 @@ fn a_misdirected_write_is_seen_in_its_place_and_is_in_another() -> io::Result<()
     assert!(changed.len() == 1 && changed != [1], "{changed:?}");
     Ok(())
 }
+
+#[test]
+fn a_failed_sync_that_reverts_takes_a_lost_write_back_too() -> io::Result<()> {
+    let disk = Disk::new();
+    disk.install("log", b"");
+    let file = disk.open("log")?;
+    disk.lose_write();
+    file.write_all_at(0, b"abc")?;
+    disk.fail_sync_reverting(1);
+    assert!(file.sync_data().is_err());
+    assert_eq!((file.len()?, file.read_at(0, &mut [0; 8])?), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_lost_write_for_which_there_is_no_room_changes_nothing() -> io::Result<()> {
+    let disk = Disk::new();
+    disk.install("log", &[1; 50]);
+    disk.set_capacity(100);
+    let file = disk.open("log")?;
+    disk.lose_write();
+    assert!(file.write_all_at(1_000, &[2; 10]).is_err());
+    assert_eq!((file.len()?, disk.used_bytes()), (50, 50));
+    Ok(())
+}

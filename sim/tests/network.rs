@@ -1,13 +1,18 @@
 //! Links without a world: frames and bytes, in virtual time.
 
 use std::io::ErrorKind;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::{FutureExt as _, join};
-use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _};
+use parking_lot::Mutex;
 use quorate_core::{Closed, NodeId, Timer, Transport as _};
 use quorate_sim::kit::{self, Report};
 use quorate_sim::{ByteStream, Delay, Endpoint, Knobs, Network, Ratio, VirtualTime, VirtualTimer};
@@ -283,21 +288,159 @@ fn who_writes_to_the_gone_is_told() {
     assert_eq!(error, ErrorKind::ConnectionReset);
 }
 
+#[test]
+fn a_damaged_frame_takes_its_place_until_it_arrives() {
+    let narrow = knobs(|knobs| {
+        (knobs.corrupt, knobs.queue) = (Ratio::percent(10), Some(20));
+    });
+    let time = VirtualTime::new();
+    let network = Network::new(&time, 2, 1, &narrow);
+    let (one, _two) = (network.join(ONE), network.join(TWO));
+    for _ in 0..1_000 {
+        time.run(one.send(TWO, Bytes::from_static(b"frame")));
+        time.advance(Duration::from_secs(10));
+    }
+    let stats = network.stats();
+    assert!((850..950).contains(&stats.arrived), "{stats:?}");
+    assert_eq!(stats.arrived + stats.lost, 1_000);
+}
+
+#[test]
+fn all_who_wait_for_a_frame_are_woken() {
+    let (network, time) = calm_pair();
+    let (one, two) = (network.join(ONE), network.join(TWO));
+    let heard = time.run(async {
+        let waits = [two.recv(), two.recv()].into_iter().collect::<FuturesUnordered<_>>();
+        one.send(TWO, Bytes::from_static(b"a")).await;
+        one.send(TWO, Bytes::from_static(b"b")).await;
+        waits.collect::<Vec<_>>().await
+    });
+    assert!(heard.iter().all(Result::is_ok), "{heard:?}");
+}
+
+#[test]
+fn what_is_under_way_goes_with_its_network() {
+    let payload = Arc::new(());
+    let held = Arc::downgrade(&payload);
+    let (network, time) = calm_pair();
+    let one = network.join(ONE);
+    time.run(one.send(TWO, Bytes::from_owner(Owner(payload))));
+    drop((one, network, time));
+    assert!(held.upgrade().is_none(), "a frame outlives all who could hear it");
+}
+
+struct Owner(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        b"owned"
+    }
+}
+
+#[test]
+fn a_writer_without_room_is_told_that_its_reader_is_gone() {
+    let (network, time) = calm_pair();
+    let [mut one, two] = network.connect(ONE, TWO);
+    let timer = time.timer();
+    let error = time.run(async {
+        let sent = vec![1; 1 << 20];
+        let goes = async {
+            timer.sleep_until(timer.now() + Duration::from_secs(5)).await;
+            drop(two);
+        };
+        join(one.write_all(&sent), goes).await.0.map_err(|error| error.kind())
+    });
+    assert_eq!(error, Err(ErrorKind::ConnectionReset));
+}
+
+/// Whatever is healed meanwhile: what was lost leaves no hole.
+#[test]
+fn nothing_arrives_behind_what_a_reset_lost() {
+    for seed in 0..200 {
+        let time = VirtualTime::new();
+        let network = Network::new(&time, 2, seed, &Knobs::calm());
+        let [mut one, mut two] = network.connect(ONE, TWO);
+        let read = time.run(async {
+            one.write_all(b"AAAA").await.expect("it is there");
+            network.reset(ONE, TWO);
+            network.heal();
+            _ = one.write_all(b"BBBB").await;
+            let mut read = Vec::new();
+            _ = two.read_to_end(&mut read).await;
+            read
+        });
+        assert!(b"AAAABBBB".starts_with(&read), "seed {seed}: {read:?}");
+    }
+}
+
+#[test]
+fn a_connection_does_not_die_of_the_reset_before_it() {
+    for seed in 0..200 {
+        let time = VirtualTime::new();
+        let network = Network::new(&time, 2, seed, &Knobs::calm());
+        let [mut one, _two] = network.connect(ONE, TWO);
+        network.reset(ONE, TWO);
+        let [mut here, mut there] = time.run(async {
+            one.read(&mut [0]).await.expect_err("it broke");
+            network.connect(ONE, TWO)
+        });
+        let mut heard = [0; 5];
+        let heard = time.run(async {
+            there.write_all(b"hello").await?;
+            here.read_exact(&mut heard).await
+        });
+        assert!(heard.is_ok(), "seed {seed}: {heard:?}");
+    }
+}
+
+/// A task that is polled where it is woken, as some executors do.
+#[test]
+fn who_is_woken_may_read_at_once() {
+    let (network, time) = calm_pair();
+    let [mut one, two] = network.connect(ONE, TWO);
+    let task = Arc::new(Task { stream: Mutex::new(two), read: Mutex::new(Vec::new()) });
+    Arc::clone(&task).wake();
+    time.run(one.write_all(b"hello")).expect("it is there");
+    time.advance(Duration::from_secs(1));
+    assert_eq!(*task.read.lock(), b"hello");
+}
+
+struct Task {
+    stream: Mutex<ByteStream>,
+    read: Mutex<Vec<u8>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        let mut into = [0; 8];
+        let mut stream = self.stream.lock();
+        while let Poll::Ready(Ok(len @ 1..)) =
+            Pin::new(&mut *stream).poll_read(&mut Context::from_waker(&waker), &mut into)
+        {
+            self.read.lock().extend_from_slice(&into[..len]);
+        }
+    }
+}
+
 /// Virtual time that passes as real time does, for what waits in real time.
 #[derive(Clone)]
 struct Follower {
     time: VirtualTime,
     timer: VirtualTimer,
     start: Instant,
+    /// Time must not be moved twice by the same difference.
+    alone: Arc<Mutex<()>>,
 }
 
 impl Follower {
     fn new() -> Self {
         let time = VirtualTime::new();
-        Self { timer: time.timer(), time, start: real_time() }
+        Self { timer: time.timer(), time, start: real_time(), alone: Arc::default() }
     }
 
     fn follow(&self) {
+        let _alone = self.alone.lock();
         let passed = Duration::from_nanos(self.time.now().as_nanos());
         self.time.advance(self.start.elapsed().saturating_sub(passed));
     }

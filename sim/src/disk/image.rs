@@ -102,10 +102,14 @@ impl Image {
         while let Some(change) = self.changes.pop() {
             change.undo(&mut self.content);
         }
+        self.seen.clear();
     }
 
     /// Shows readers a write that the medium never gets.
     pub(super) fn write_nowhere(&mut self, offset: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let end = offset + bytes.len();
         if self.content.len() < end {
             // Lengths are the file system's: it does not lose them.
@@ -156,6 +160,12 @@ impl Image {
     pub(super) fn flip(&mut self, offset: usize, bit: u32) {
         for bytes in [&mut self.durable, &mut self.content] {
             if let Some(byte) = bytes.get_mut(offset) {
+                *byte ^= 1_u8.wrapping_shl(bit);
+            }
+        }
+        for (start, bytes) in &mut self.seen {
+            let place = offset.checked_sub(*start);
+            if let Some(byte) = place.and_then(|place| bytes.get_mut(place)) {
                 *byte ^= 1_u8.wrapping_shl(bit);
             }
         }

@@ -11,9 +11,9 @@ use futures::io::{AsyncRead, AsyncWrite};
 use parking_lot::Mutex;
 use quorate_core::{NodeId, SplitMix64};
 
-use super::{Network, State};
+use super::{Network, Shared, State};
 use crate::decision::scale;
-use crate::links::Fate;
+use crate::links::Carried;
 use crate::stream::{Purpose, Stream};
 
 /// One end of a connection of a [`Network`]: what a socket is.
@@ -51,8 +51,10 @@ pub struct ByteStream {
 /// Both directions.
 #[derive(Debug)]
 pub(super) struct Connection {
-    nodes: [usize; 2],
+    pub(super) nodes: [usize; 2],
     ends: [End; 2],
+    /// It broke, whether the ends know it or not: nothing arrives any more.
+    is_broken: bool,
 }
 
 /// What is under way.
@@ -60,7 +62,7 @@ pub(super) struct Connection {
 enum Item {
     Piece(Bytes),
     End,
-    /// The receiver of a piece is gone.
+    /// The receiver is gone, and had not read all.
     Reset,
 }
 
@@ -71,7 +73,7 @@ struct End {
     /// What the other end wrote and this one has not read, in bytes.
     window: usize,
     has_ended: bool,
-    is_broken: bool,
+    knows_it_broke: bool,
     is_closed: bool,
     is_dropped: bool,
     reader: Option<Waker>,
@@ -88,14 +90,14 @@ impl Network {
     #[must_use]
     pub fn connect(&self, one: NodeId, other: NodeId) -> [ByteStream; 2] {
         let nodes = [self.index(one), self.index(other)];
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         state.made += 1;
         let end = |from: usize| {
             let key = (nodes[from] << 14 | nodes[1 - from]) as u64;
-            End::new(Stream::new(self.seed, Purpose::Piece, key, state.made))
+            End::new(Stream::new(self.shared.seed, Purpose::Piece, key, state.made))
         };
-        let ends = [end(0), end(1)];
-        let connection = Arc::new(Mutex::new(Connection { nodes, ends }));
+        let connection = Connection { nodes, ends: [end(0), end(1)], is_broken: false };
+        let connection = Arc::new(Mutex::new(connection));
         state.connections.retain(|connection| 0 < connection.strong_count());
         state.connections.push(Arc::downgrade(&connection));
         drop(state);
@@ -105,19 +107,26 @@ impl Network {
             end,
         })
     }
+}
 
-    /// Breaks every connection between two nodes whose link was reset.
-    pub(super) fn break_connections(&self, state: &State, one: usize, other: usize) {
-        for connection in state.connections.iter().filter_map(std::sync::Weak::upgrade) {
-            let nodes = connection.lock().nodes;
-            if nodes == [one, other] || nodes == [other, one] {
-                for end in 0..2 {
-                    let at = state.links.broken_until(nodes[end], nodes[1 - end]);
-                    let connection = Arc::clone(&connection);
-                    self.time.schedule(at, move || connection.lock().ends[end].break_off());
-                }
+/// Breaks a connection. Each end learns of it at its own time; what is under way is lost at once.
+pub(super) fn break_off(network: &Shared, state: &State, connection: &Arc<Mutex<Connection>>) {
+    let mut both = connection.lock();
+    if std::mem::replace(&mut both.is_broken, true) {
+        return;
+    }
+    let nodes = both.nodes;
+    drop(both);
+    for end in 0..2 {
+        let at =
+            network.time.elapsed().saturating_add(state.links.notice(nodes[end], nodes[1 - end]));
+        let connection = Arc::downgrade(connection);
+        network.time.schedule(at, move || {
+            if let Some(connection) = connection.upgrade() {
+                let wakers = connection.lock().ends[end].learn();
+                wakers.into_iter().flatten().for_each(Waker::wake);
             }
-        }
+        });
     }
 }
 
@@ -127,7 +136,7 @@ impl End {
             unread: VecDeque::new(),
             window: 0,
             has_ended: false,
-            is_broken: false,
+            knows_it_broke: false,
             is_closed: false,
             is_dropped: false,
             reader: None,
@@ -136,14 +145,15 @@ impl End {
         }
     }
 
-    fn break_off(&mut self) {
-        self.is_broken = true;
+    /// Takes in that the connection broke. Returns whom to wake.
+    fn learn(&mut self) -> [Option<Waker>; 2] {
+        self.knows_it_broke = true;
         self.unread.clear();
-        self.wake();
+        self.wakers()
     }
 
-    fn wake(&mut self) {
-        self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
+    const fn wakers(&mut self) -> [Option<Waker>; 2] {
+        [self.reader.take(), self.writer.take()]
     }
 
     /// Returns a length from 1 to `most`.
@@ -151,94 +161,107 @@ impl End {
         let drawn = scale(self.pieces.next(), most as u64);
         1 + usize::try_from(drawn).expect("below a length")
     }
+
+    /// Reads a part of what is there. `None`: there is nothing yet.
+    fn read(&mut self, into: &mut [u8]) -> Option<usize> {
+        let Some(piece) = self.unread.front() else {
+            return (self.has_ended || into.is_empty()).then_some(0);
+        };
+        let most = piece.len().min(into.len());
+        if most == 0 {
+            return Some(0);
+        }
+        let len = self.piece(most);
+        let piece = &mut self.unread[0];
+        into[..len].copy_from_slice(&piece[..len]);
+        piece.advance(len);
+        if piece.is_empty() {
+            self.unread.pop_front();
+        }
+        self.window -= len;
+        Some(len)
+    }
+}
+
+impl Connection {
+    /// Returns how much the end `end` writes of `len` bytes. `None`: there is no room.
+    fn accept(&mut self, end: usize, len: usize) -> Option<usize> {
+        let most = len.min(WINDOW_BYTES.saturating_sub(self.ends[1 - end].window));
+        if len == 0 || most == 0 {
+            return (len == 0).then_some(0);
+        }
+        let len = self.ends[end].piece(most);
+        self.ends[1 - end].window += len;
+        Some(len)
+    }
 }
 
 impl ByteStream {
-    fn poll_end(
-        &self,
-        cx: &Context<'_>,
-        poll: impl FnOnce(&mut End) -> Option<io::Result<usize>>,
-        waiting: impl FnOnce(&mut End) -> &mut Option<Waker>,
-    ) -> Poll<io::Result<usize>> {
+    /// Says that nothing more comes, or that nothing more is read, once.
+    fn close(&self, item: Item) {
         let mut connection = self.connection.lock();
         let end = &mut connection.ends[self.end];
-        if end.is_broken {
-            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
-        }
-        match poll(end) {
-            Some(result) => Poll::Ready(result),
-            None => {
-                *waiting(end) = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    fn send(&self, item: Item) {
-        send(&self.network, &self.connection, self.end, item);
-    }
-
-    /// Says that nothing more comes, once.
-    fn close(&self) {
-        let mut connection = self.connection.lock();
-        let end = &mut connection.ends[self.end];
-        let is_open = !std::mem::replace(&mut end.is_closed, true) && !end.is_broken;
+        let is_open = !std::mem::replace(&mut end.is_closed, true) && !end.knows_it_broke;
         drop(connection);
-        if is_open {
-            self.send(Item::End);
+        if is_open || matches!(item, Item::Reset) {
+            send(&self.network.shared, &self.connection, self.end, item);
         }
     }
 }
 
 /// Puts what the end `end` says on its way.
-fn send(network: &Network, connection: &Arc<Mutex<Connection>>, end: usize, item: Item) {
-    let nodes = connection.lock().nodes;
+fn send(network: &Arc<Shared>, connection: &Arc<Mutex<Connection>>, end: usize, item: Item) {
+    let (nodes, is_broken) = {
+        let both = connection.lock();
+        (both.nodes, both.is_broken)
+    };
+    if is_broken {
+        return;
+    }
     let (from, to) = (nodes[end], nodes[1 - end]);
     let bytes = if let Item::Piece(piece) = &item { piece.len() } else { 0 };
     let mut state = network.state.lock();
-    let fate = state.links.send_in_stream(network.time.elapsed(), from, to, bytes as u64);
-    match fate {
-        Fate::Arrives { at, damage, connection: number, .. } => {
+    let carried = state.links.send_in_stream(network.time.elapsed(), from, to, bytes as u64);
+    let Some(Carried { at, damage }) = carried else {
+        return break_off(network, &state, connection);
+    };
+    drop(state);
+    let item = match (item, damage) {
+        (Item::Piece(piece), Some(damage)) => Item::Piece(flip(&piece, damage)),
+        (item, _) => item,
+    };
+    let (there, connection) = (Arc::downgrade(network), Arc::downgrade(connection));
+    network.time.schedule(at, move || {
+        if let (Some(network), Some(connection)) = (there.upgrade(), connection.upgrade()) {
+            let state = network.state.lock();
+            if state.links.is_cut(from, to) {
+                return break_off(&network, &state, &connection);
+            }
             drop(state);
-            let item = match (item, damage) {
-                (Item::Piece(piece), Some(damage)) => Item::Piece(flip(&piece, damage)),
-                (item, _) => item,
-            };
-            let (there, connection) = (network.clone(), Arc::clone(connection));
-            network.time.schedule(at, move || {
-                let why = there.state.lock().links.arrive(from, to, number);
-                match why {
-                    None => take_in(&there, &connection, 1 - end, item),
-                    Some("cut") => there.reset_links(&mut there.state.lock(), from, to),
-                    // Both ends know it, or will.
-                    Some(_) => {}
-                }
-            });
+            take_in(&network, &connection, 1 - end, item);
         }
-        Fate::Lost { why: "reset" } => network.break_connections(&state, from, to),
-        Fate::Lost { .. } => network.reset_links(&mut state, from, to),
-    }
+    });
 }
 
 /// Lets the end `end` of a connection have what the other one said.
-fn take_in(network: &Network, connection: &Arc<Mutex<Connection>>, end: usize, item: Item) {
+fn take_in(network: &Arc<Shared>, connection: &Arc<Mutex<Connection>>, end: usize, item: Item) {
     let mut both = connection.lock();
+    if both.is_broken {
+        return;
+    }
     let here = &mut both.ends[end];
     match item {
         Item::Piece(_) if here.is_dropped => {
             drop(both);
-            send(network, connection, end, Item::Reset);
+            return send(network, connection, end, Item::Reset);
         }
-        Item::Piece(piece) => {
-            here.unread.push_back(piece);
-            here.wake();
-        }
-        Item::End => {
-            here.has_ended = true;
-            here.wake();
-        }
-        Item::Reset => here.break_off(),
+        Item::Piece(piece) => here.unread.push_back(piece),
+        Item::End => here.has_ended = true,
+        Item::Reset => here.knows_it_broke = true,
     }
+    let wakers = here.wakers();
+    drop(both);
+    wakers.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Flips one to eight bits.
@@ -257,30 +280,23 @@ impl AsyncRead for ByteStream {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let read = |end: &mut End| {
-            let Some(piece) = end.unread.front_mut() else {
-                return end.has_ended.then_some(Ok(0));
-            };
-            let most = piece.len().min(into.len());
-            if most == 0 {
-                return Some(Ok(0));
-            }
-            let len = end.piece(most);
-            let piece = &mut end.unread[0];
-            into[..len].copy_from_slice(&piece[..len]);
-            piece.advance(len);
-            if piece.is_empty() {
-                end.unread.pop_front();
-            }
-            end.window -= len;
-            Some(Ok(len))
-        };
-        let polled = self.poll_end(cx, read, |end| &mut end.reader);
-        if matches!(polled, Poll::Ready(Ok(_))) {
+        // Wakers go when the lock is free: they may be the last of what locks it.
+        let (mut replaced, mut writer) = (None, None);
+        let mut connection = self.connection.lock();
+        let end = &mut connection.ends[self.end];
+        let polled = if end.knows_it_broke {
+            Poll::Ready(Err(ErrorKind::ConnectionReset.into()))
+        } else if let Some(len) = end.read(into) {
             // There is room for more of what the other end writes.
-            let writer = self.connection.lock().ends[1 - self.end].writer.take();
-            writer.into_iter().for_each(Waker::wake);
-        }
+            writer = connection.ends[1 - self.end].writer.take();
+            Poll::Ready(Ok(len))
+        } else {
+            replaced = end.reader.replace(cx.waker().clone());
+            Poll::Pending
+        };
+        drop(connection);
+        drop(replaced);
+        writer.into_iter().for_each(Waker::wake);
         polled
     }
 }
@@ -291,22 +307,24 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let room = WINDOW_BYTES - self.connection.lock().ends[1 - self.end].window;
-        let write = |end: &mut End| {
-            if end.is_closed {
-                return Some(Err(ErrorKind::BrokenPipe.into()));
-            }
-            let most = from.len().min(room);
-            match (from.is_empty(), most) {
-                (true, _) => Some(Ok(0)),
-                (false, 0) => None,
-                _ => Some(Ok(end.piece(most))),
-            }
+        let mut replaced = None;
+        let mut connection = self.connection.lock();
+        let end = &mut connection.ends[self.end];
+        let polled = if end.knows_it_broke {
+            Poll::Ready(Err(ErrorKind::ConnectionReset.into()))
+        } else if end.is_closed {
+            Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+        } else if let Some(len) = connection.accept(self.end, from.len()) {
+            Poll::Ready(Ok(len))
+        } else {
+            replaced = connection.ends[self.end].writer.replace(cx.waker().clone());
+            Poll::Pending
         };
-        let polled = self.poll_end(cx, write, |end| &mut end.writer);
+        drop(connection);
+        drop(replaced);
         if let Poll::Ready(Ok(len @ 1..)) = polled {
-            self.connection.lock().ends[1 - self.end].window += len;
-            self.send(Item::Piece(Bytes::copy_from_slice(&from[..len])));
+            let piece = Item::Piece(Bytes::copy_from_slice(&from[..len]));
+            send(&self.network.shared, &self.connection, self.end, piece);
         }
         polled
     }
@@ -316,15 +334,22 @@ impl AsyncWrite for ByteStream {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.close();
+        self.close(Item::End);
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for ByteStream {
     fn drop(&mut self) {
-        self.connection.lock().ends[self.end].is_dropped = true;
-        self.close();
+        let mut connection = self.connection.lock();
+        let end = &mut connection.ends[self.end];
+        end.is_dropped = true;
+        let (unread, wakers) = (std::mem::take(&mut end.unread), end.wakers());
+        // What was written and not read is refused, as by a socket.
+        let item = if 0 < end.window { Item::Reset } else { Item::End };
+        drop(connection);
+        drop((unread, wakers));
+        self.close(item);
     }
 }
 
