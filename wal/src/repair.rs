@@ -9,6 +9,7 @@
 //! make it meaningless, and then the copy goes on.
 
 use std::io;
+use std::ops::Range;
 
 use bytes::Bytes;
 use quorate_core::Disk;
@@ -27,8 +28,9 @@ use crate::log::Wal;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Copied {
-    /// Where the records of the copy end.
-    pub next_index: Index,
+    /// The records of the copy. What stood before is below the low-water mark, or in a segment
+    /// whose header is damaged.
+    pub range: Range<Index>,
     /// Where those of the damaged log end, as far as its whole frames say.
     pub found_end: Index,
     /// What is damaged.
@@ -79,7 +81,7 @@ pub enum CopyError {
 ///
 /// let (wal, _) = Wal::open_on(Memory::new(), config)?;
 /// let copied = copy(&disk, &wal)?;
-/// assert_eq!((copied.next_index, copied.found_end), (Index(2), Index(4)));
+/// assert_eq!((copied.range, copied.found_end), (Index(1)..Index(2), Index(4)));
 /// assert_eq!(copied.damaged[0].index, Some(Index(2)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -87,7 +89,7 @@ pub fn copy<D: Disk, E: Disk>(from: &D, to: &Wal<E>) -> Result<Copied, CopyError
     if to.next_index() != Index(1) {
         return Err(CopyError::NotEmpty(to.next_index()));
     }
-    let copied = Copied { next_index: Index(1), found_end: Index(1), damaged: Vec::new() };
+    let copied = Copied { range: Index(1)..Index(1), found_end: Index(1), damaged: Vec::new() };
     let mut copying =
         Copying { to, pending: Pending::default(), unsynced: 0, is_begun: false, copied };
     let mut bytes = Vec::new();
@@ -97,7 +99,7 @@ pub fn copy<D: Disk, E: Disk>(from: &D, to: &Wal<E>) -> Result<Copied, CopyError
         copying.take_segment(sequence, &bytes)?;
     }
     to.sync().map_err(CopyError::Write)?;
-    copying.copied.next_index = to.next_index();
+    copying.copied.range = to.first_index()..to.next_index();
     Ok(copying.copied)
 }
 

@@ -83,9 +83,9 @@ fn repair(path: &str, out: &str) -> Done {
     for damage in &copied.damaged {
         println!("damaged: {damage}");
     }
-    println!("copied records up to {}", copied.next_index);
-    if copied.next_index < copied.found_end {
-        println!("lost records {}..{}", copied.next_index, copied.found_end);
+    println!("copied records {}..{}", copied.range.start, copied.range.end);
+    if copied.range.end < copied.found_end {
+        println!("lost records {}..{}", copied.range.end, copied.found_end);
         return Ok(ExitCode::from(CORRUPT));
     }
     Ok(ExitCode::SUCCESS)
