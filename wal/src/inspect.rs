@@ -5,9 +5,9 @@
 //! all together   what opening would say: whole, torn, or why it refuses
 //! ```
 //!
-//! Behind a damaged payload the walk goes on, because the head says how long it is; behind a damaged
-//! head it goes on at the next head whose checksum fits. A log that is written to meanwhile may look
-//! torn.
+//! Behind a damaged payload the walk goes on, because the head says how long it is; behind a
+//! damaged head it goes on at the next head whose checksum fits. A log that is written to meanwhile
+//! may look torn.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 //! Looks at a log, checks it, copies what is right of a damaged one, or plays with one.
 //!
 //! ```text
-//! quorate-wal inspect DIR [--frames] [--json]   segments, ranges, sizes, promises; a line per frame
+//! quorate-wal inspect DIR [--frames] [--json]   segments, ranges, sizes, promises; frames
 //! quorate-wal verify DIR                        every byte
 //! quorate-wal repair DIR --out DIR2             what is right, into a new log; never in place
 //! quorate-wal shell                             commands on standard input, a line each
