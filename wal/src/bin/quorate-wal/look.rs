@@ -54,8 +54,8 @@ fn line(segment: &SegmentReport) -> String {
     let [data, suffixes, prefixes, states, marks, seals] = segment.frames;
     format!(
         "{} {} bytes, used {}, certified {}, log {:016x}, from record {}, low-water mark {}: \
-         {data} records, {suffixes} suffixes and {prefixes} prefixes cut, {states} states, {marks} marks, \
-         {seals} seals",
+         {data} records, {suffixes} suffixes and {prefixes} prefixes cut, {states} states, \
+         {marks} marks, {seals} seals",
         segment.file(),
         segment.bytes,
         segment.end,
