@@ -11,10 +11,12 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod index;
+pub mod inspect;
 mod log;
 mod reader;
 mod record_store;
 mod recover;
+mod repair;
 mod segment;
 mod traps;
 
@@ -29,6 +31,7 @@ pub use quorate_core::{self, Instant, NodeId, Protocol};
 pub use reader::Records;
 pub use record_store::RecordStore;
 pub use recover::{Cut, Recovered};
+pub use repair::{Copied, CopyError, copy};
 
 // The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names
 // this crate as a user would.

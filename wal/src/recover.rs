@@ -95,6 +95,26 @@ pub(crate) fn open<D: Disk>(disk: &D, config: &Config) -> Result<Opened<D>, Open
     Ok(Opened { lock, recovered: Recovered { range, cut, segments: count }, segments })
 }
 
+/// What opening would find.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    pub(crate) range: Range<Index>,
+    pub(crate) torn: Option<Damage>,
+}
+
+/// Finds out what opening the log on `disk` would find, and changes nothing. `None`: there is none.
+pub(crate) fn examine<D: Disk>(disk: &D, config: &Config) -> Result<Option<Examined>, OpenError> {
+    config.check()?;
+    let names = disk.list().map_err(doing("list the files"))?;
+    let sequences: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
+    let Some(oldest) = oldest_of(&sequences) else { return Ok(None) };
+    let found = survey(disk, config, &sequences[oldest..])?;
+    check_whole(config, &found, sequences[oldest])?;
+    let content = &found.segments.active.content;
+    let range = Index(content.first_index)..Index(content.next_index);
+    Ok(Some(Examined { range, torn: found.torn }))
+}
+
 /// The name of the lock.
 const LOCK: &str = "LOCK";
 
@@ -316,7 +336,7 @@ fn read_footer<D: Disk>(
     Ok((header, sealed))
 }
 
-fn read_whole<F: File>(file: &F, out: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn read_whole<F: File>(file: &F, out: &mut Vec<u8>) -> io::Result<()> {
     let file_bytes = to_usize(file.len()?);
     out.resize(file_bytes, 0);
     let filled = read_full(file, 0, out)?;

@@ -1,7 +1,8 @@
 //! Every flipped bit and every cut of a small log, and what opening says of it.
 
 use bytes::Bytes;
-use quorate_wal::{Index, Memory, OpenError, Preallocate, Recovery, Wal};
+use quorate_wal::inspect::{self, Verdict};
+use quorate_wal::{Index, Memory, OpenError, Preallocate, Recovery, Wal, copy};
 
 use small::{config, read_all};
 
@@ -73,6 +74,31 @@ fn every_flipped_bit_of_a_closed_log_is_refused_or_harmless() {
         }
     });
     assert!(9_000 < refused, "{refused}");
+}
+
+/// Looking and opening say the same, and a copy has what stands before the damage: no record more,
+/// none changed, and no batch by halves.
+#[test]
+fn every_flipped_bit_is_found_by_looking_and_left_out_of_a_copy() {
+    let (disk, wal) = log(Preallocate::None);
+    wal.close().expect("memory has room");
+    let (mut whole, mut shorter) = (0, 0);
+    each_flip(&disk, |name, offset, damaged| {
+        let found = inspect::log(&damaged).expect("memory can be read");
+        let is_refused = Wal::open_on(damaged.fork(), config()).is_err();
+        assert_eq!(matches!(found.verdict, Verdict::Refused(_)), is_refused, "{name} at {offset}");
+        let (wal, _) = Wal::open_on(Memory::new(), config()).expect("the disk is empty");
+        copy(&damaged, &wal).expect("memory has room");
+        // Of a segment whose header is damaged nothing is known, and what follows is copied.
+        let first = usize::try_from(wal.first_index().0).expect("small");
+        let (copied, all) = (read_all(&wal), records());
+        assert!(all[first - 1..].starts_with(&copied), "{name} at {offset}");
+        let end = first - 1 + copied.len();
+        assert_ne!(end, 9, "half of a batch, {name} at {offset}");
+        whole += u32::from(copied.len() == 10);
+        shorter += u32::from(end < 10);
+    });
+    assert!(500 < whole && 5_000 < shorter, "{whole} are whole, {shorter} are not");
 }
 
 #[test]

@@ -1,0 +1,235 @@
+//! `shell`: commands on standard input, and a line for each: `ok ..`, `none` or `err CODE text`.
+//!
+//! ```text
+//! open DIR [segment-bytes=N] [preallocate=none|zero] [recovery=strict|cut] [expect=N]
+//!                        ok FIRST NEXT DURABLE cut=BYTES
+//! append HEX | @COUNT:BYTE   ok INDEX      not yet durable
+//! batch HEX HEX ..           ok FIRST LAST
+//! rewrite FROM HEX ..        ok FIRST LAST truncates and appends as one
+//! sync                       ok DURABLE-END
+//! read INDEX                 ok HEX | none
+//! range                      ok FIRST NEXT DURABLE
+//! truncate-suffix FROM       ok NEXT
+//! truncate-prefix TO         ok FIRST
+//! state [HEX]                ok [HEX]
+//! close | drop               ok            with a mark at the end, or without
+//! ```
+//!
+//! Codes: corrupt, locked, full, poisoned, compacted, invalid, too-large, closed, io.
+
+use std::fmt::Write as _;
+use std::io::BufRead;
+use std::process::ExitCode;
+
+use quorate_wal::{
+    Batch, Config, Index, OpenError, Preallocate, ReadError, Recovery, Wal, WriteError,
+};
+
+use super::Done;
+
+/// Runs until the input ends. What is open then is dropped.
+pub(super) fn run(input: impl BufRead) -> Done {
+    let mut shell = Shell::default();
+    for line in input.lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.is_empty() || words[0].starts_with('#') {
+            continue;
+        }
+        match shell.run(&words) {
+            Ok(answer) => println!("{answer}"),
+            Err(Refusal { code, text }) => println!("err {code} {text}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Default)]
+struct Shell {
+    wal: Option<Wal>,
+}
+
+/// Why a command did nothing, or not what it should.
+struct Refusal {
+    code: &'static str,
+    text: String,
+}
+
+impl Refusal {
+    fn invalid(text: impl Into<String>) -> Self {
+        Self { code: "invalid", text: text.into() }
+    }
+}
+
+type Answer = Result<String, Refusal>;
+
+impl Shell {
+    fn run(&mut self, words: &[&str]) -> Answer {
+        match words {
+            ["open", path, options @ ..] => self.open(path, options),
+            ["append", record] => self.append(record),
+            ["batch", records @ ..] => self.write(Batch::new(), records),
+            ["rewrite", from, records @ ..] => {
+                self.write(Batch::new().truncate_suffix(index(from)?), records)
+            }
+            ["sync"] => Ok(format!("ok {}", self.wal()?.sync()?)),
+            ["read", at] => match self.wal()?.read(index(at)?)? {
+                Some(record) => Ok(format!("ok {}", hex(&record))),
+                None => Ok("none".to_owned()),
+            },
+            ["range"] => {
+                let wal = self.wal()?;
+                let (first, next) = (wal.first_index(), wal.next_index());
+                Ok(format!("ok {first} {next} {}", wal.durable_end()))
+            }
+            ["truncate-suffix", from] => {
+                let wal = self.wal()?;
+                drop(wal.truncate_suffix(index(from)?)?);
+                Ok(format!("ok {}", wal.next_index()))
+            }
+            ["truncate-prefix", to] => {
+                let wal = self.wal()?;
+                wal.truncate_prefix(index(to)?)?;
+                Ok(format!("ok {}", wal.first_index()))
+            }
+            ["state"] => Ok(format!("ok {}", hex(&self.wal()?.state())).trim_end().to_owned()),
+            ["state", state] => {
+                drop(self.wal()?.set_state(bytes(state)?)?);
+                Ok("ok".to_owned())
+            }
+            ["close"] => {
+                let closed = self.wal.take().ok_or_else(nothing_open)?.close();
+                closed.map(|()| "ok".to_owned()).map_err(Refusal::from)
+            }
+            ["drop"] => self.wal.take().map(|_| "ok".to_owned()).ok_or_else(nothing_open),
+            _ => Err(Refusal::invalid("no such command, or other arguments than it has")),
+        }
+    }
+
+    fn wal(&self) -> Result<&Wal, Refusal> {
+        self.wal.as_ref().ok_or_else(nothing_open)
+    }
+
+    fn open(&mut self, path: &str, options: &[&str]) -> Answer {
+        if self.wal.is_some() {
+            return Err(Refusal::invalid("a log is open: close or drop it first"));
+        }
+        let mut config = Config::default();
+        for option in options {
+            set(&mut config, option)?;
+        }
+        let (wal, recovered) = Wal::open(path, config)?;
+        let range = format!("{} {}", recovered.range.start, recovered.range.end);
+        let cut = recovered.cut.map_or(0, |cut| cut.bytes);
+        let answer = format!("ok {range} {} cut={cut}", wal.durable_end());
+        self.wal = Some(wal);
+        Ok(answer)
+    }
+
+    fn append(&self, record: &str) -> Answer {
+        let ack = self.wal()?.append(bytes(record)?)?;
+        Ok(format!("ok {}", ack.indexes().start))
+    }
+
+    fn write(&self, batch: Batch, records: &[&str]) -> Answer {
+        let mut batch = batch;
+        for record in records {
+            batch = batch.append(bytes(record)?);
+        }
+        let indexes = self.wal()?.write(batch)?.indexes();
+        let last = indexes.end.0.saturating_sub(1);
+        Ok(format!("ok {} {last}", indexes.start))
+    }
+}
+
+fn nothing_open() -> Refusal {
+    Refusal { code: "closed", text: "no log is open".to_owned() }
+}
+
+fn set(config: &mut Config, option: &str) -> Result<(), Refusal> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| Refusal::invalid(option));
+    match option.split_once('=') {
+        Some(("segment-bytes", text)) => {
+            let bytes = u32::try_from(number(text)?);
+            config.segment_bytes = bytes.map_err(|_| Refusal::invalid(option))?;
+        }
+        Some(("preallocate", "none")) => config.preallocate = Preallocate::None,
+        Some(("preallocate", "zero")) => {
+            config.preallocate = Preallocate::ZeroAhead { step: 1 << 20 };
+        }
+        Some(("recovery", "strict")) => config.recovery = Recovery::Strict,
+        Some(("recovery", "cut")) => config.recovery = Recovery::CutTail,
+        Some(("expect", text)) => config.expect_at_least = Some(Index(number(text)?)),
+        _ => return Err(Refusal::invalid(format!("no option is called {option}"))),
+    }
+    Ok(())
+}
+
+fn index(text: &str) -> Result<Index, Refusal> {
+    text.parse().map(Index).map_err(|_| Refusal::invalid(format!("{text} is no index")))
+}
+
+/// Reads `0aff`, or `@3:ff` for three times ff.
+fn bytes(text: &str) -> Result<Vec<u8>, Refusal> {
+    let wrong = || Refusal::invalid("expected hexadecimal digits in pairs, or @COUNT:BYTE");
+    if let Some((count, byte)) = text.strip_prefix('@').and_then(|it| it.split_once(':')) {
+        let count: usize = count.parse().map_err(|_| wrong())?;
+        let byte = u8::from_str_radix(byte, 16).map_err(|_| wrong())?;
+        if BYTES_MAX < count {
+            return Err(Refusal { code: "too-large", text: format!("at most {BYTES_MAX} bytes") });
+        }
+        return Ok(vec![byte; count]);
+    }
+    let pair = |pair: &[u8]| {
+        let text = std::str::from_utf8(pair).ok().filter(|_| pair.len() == 2)?;
+        u8::from_str_radix(text, 16).ok()
+    };
+    text.as_bytes().chunks(2).map(pair).collect::<Option<_>>().ok_or_else(wrong)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes all");
+        text
+    })
+}
+
+impl From<OpenError> for Refusal {
+    fn from(error: OpenError) -> Self {
+        let code = match &error {
+            OpenError::Io { .. } => "io",
+            OpenError::Locked { .. } => "locked",
+            OpenError::Invalid(_) | OpenError::Unsupported { .. } => "invalid",
+            _ => "corrupt",
+        };
+        Self { code, text: error.to_string() }
+    }
+}
+
+impl From<WriteError> for Refusal {
+    fn from(error: WriteError) -> Self {
+        let code = match &error {
+            WriteError::Poisoned { .. } => "poisoned",
+            WriteError::DiskFull | WriteError::Backlog { .. } => "full",
+            WriteError::TooLarge { .. } => "too-large",
+            WriteError::Closed => "closed",
+            WriteError::NotFreed { .. } => "io",
+            _ => "invalid",
+        };
+        Self { code, text: error.to_string() }
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        let code = match &error {
+            ReadError::Compacted { .. } => "compacted",
+            ReadError::Corrupt(_) => "corrupt",
+            _ => "io",
+        };
+        Self { code, text: error.to_string() }
+    }
+}
+
+/// What `@COUNT:BYTE` makes, at most.
+const BYTES_MAX: usize = 1 << 30;
