@@ -16,6 +16,7 @@ mod reader;
 mod record_store;
 mod recover;
 mod segment;
+mod snapshot;
 mod traps;
 
 pub use ack::Ack;
@@ -29,6 +30,10 @@ pub use quorate_core::{self, Instant, NodeId, Protocol};
 pub use reader::Records;
 pub use record_store::RecordStore;
 pub use recover::{Cut, Recovered};
+pub use snapshot::{
+    InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,
+    SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,
+};
 
 // The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names
 // this crate as a user would.

@@ -364,6 +364,11 @@ impl<D: Disk> Wal<D> {
         if state.was_dropped_unheard(told) { Err(WriteError::DiskFull) } else { Ok(()) }
     }
 
+    /// Returns what the log was given when it was begun, and no other has.
+    pub(crate) fn log_id(&self) -> u64 {
+        self.shared.state.lock().segments.active.header.log_id
+    }
+
     pub(crate) const fn shared(&self) -> &Arc<Shared<D>> {
         &self.shared
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quorate_core::SplitMix64;
-use quorate_wal::{Config, Index, Memory, Preallocate, Wal};
+use quorate_wal::{Config, Index, Memory, Preallocate, SnapshotConfig, Snapshots, Wal};
 
 /// Source: the `RevEng` CRC catalogue, "CRC-32/ISO-HDLC", for the check value; the others are what
 /// `zlib` computes.
@@ -56,6 +56,20 @@ fn a_sealed_segment_as_bytes() {
     assert_eq!(hex(&second[64..72]), "766f746500000000", "the state is carried over");
 }
 
+/// Released bytes, computed by a script of their own from the drawing of the format.
+#[test]
+fn a_snapshot_as_bytes() {
+    let disk = Memory::new();
+    let wal = golden(&disk);
+    let snapshots = Snapshots::open_on(disk.clone(), &wal, SnapshotConfig::default());
+    let snapshots = snapshots.expect("there are none");
+    let mut writer = snapshots.create(Index(2), b"meta!").expect("memory has room");
+    writer.append(b"hello, world").expect("memory has room");
+    writer.finish().expect("memory has room");
+    let name = "00000000000000000002.snapshot";
+    check(&disk, name, &[SNAPSHOT, CHUNK, END_MARK]);
+}
+
 /// Log 1, state `vote`, one batch: `hello` and an empty record.
 fn golden(disk: &Memory) -> Wal<Memory> {
     let mut config = Config::default();
@@ -97,3 +111,13 @@ const SEAL: &str = "\
     0200000001000000 0900000000000000";
 
 const TRAILER: &str = "8000000000000000 02abe23b81b68c79";
+
+const SNAPSHOT: &str = "\
+    515254534e500d0a 0100000005000000 0100000000000000 0200000000000000 ed8f01db041a7fce \
+    0000000000000000 0000000000000000 00000000edcfc070 6d65746121000000";
+
+const CHUNK: &str = "\
+    0c0000007771386a 68656c6c6f2c2077 6f726c6400000000";
+
+const END_MARK: &str = "\
+    0000000089689d4a 0c00000000000000 0100000000000000";
