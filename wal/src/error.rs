@@ -135,6 +135,9 @@ pub enum OpenError {
         /// The version in the header.
         version: u16,
     },
+    /// The log is sound, but none of an [`EntryLog`](crate::EntryLog). A torn tail was cut.
+    #[error("the log holds no entries with terms")]
+    NotEntries,
     /// The configuration contradicts itself.
     #[error("the configuration is invalid")]
     Invalid(#[from] ConfigError),

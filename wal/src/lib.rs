@@ -5,6 +5,7 @@ mod batch;
 mod config;
 mod content;
 mod disk;
+mod entry_log;
 mod error;
 mod format;
 #[cfg(fuzzing)]
@@ -23,6 +24,7 @@ pub use ack::Ack;
 pub use batch::Batch;
 pub use config::{Config, ConfigError, Preallocate, Recovery};
 pub use disk::{Directory, DirectoryFile, DirectoryLock, Memory, MemoryFile, MemoryLock};
+pub use entry_log::{Boundary, CompactError, Entry, EntryLog};
 pub use error::{Damage, OpenError, ReadError, Why, WriteError};
 pub use index::Index;
 pub use log::{IoThread, Stats, Wal};

@@ -1,8 +1,10 @@
 //! Published vectors, and bytes that are frozen.
 
 use bytes::Bytes;
-use quorate_core::SplitMix64;
-use quorate_wal::{Config, Index, Memory, Preallocate, SnapshotConfig, Snapshots, Wal};
+use quorate_core::{Disk as _, SplitMix64};
+use quorate_wal::{
+    Config, Entry, EntryLog, Index, Memory, Preallocate, SnapshotConfig, Snapshots, Wal,
+};
 
 /// Source: the `RevEng` CRC catalogue, "CRC-32/ISO-HDLC", for the check value; the others are what
 /// `zlib` computes.
@@ -68,6 +70,69 @@ fn a_snapshot_as_bytes() {
     writer.finish().expect("memory has room");
     let name = "00000000000000000002.snapshot";
     check(&disk, name, &[SNAPSHOT, CHUNK, END_MARK]);
+}
+
+/// Source: hashicorp/raft-wal, `wal_test.go`, `TestDeleteRange`: records from 1000, a hundred to a
+/// segment, the last is 1109. Ours never uses an index again that was below the mark.
+#[test]
+fn hashicorp_delete_range() {
+    let segments = |disk: &Memory| {
+        let names = disk.list().expect("memory can be listed");
+        names.iter().filter(|name| name.ends_with(".wal")).count()
+    };
+    let open = |disk: &Memory| {
+        let mut config = Config::default();
+        config.segment_bytes = 4_096;
+        config.preallocate = Preallocate::None;
+        Wal::open_on(disk.clone(), config).expect("it is sound").0
+    };
+    let make = || {
+        let disk = Memory::new();
+        let wal = open(&disk);
+        wal.truncate_prefix(Index(1_000)).expect("memory has room");
+        for _ in 1_000..=1_109 {
+            wal.append([7; 16].to_vec()).and_then(|ack| ack.wait()).expect("memory has room");
+        }
+        assert_eq!(segments(&disk), 2);
+        (disk, wal)
+    };
+    for (to, first, next, files) in [
+        (101, 1_000, 1_110, 2),
+        (1_011, 1_011, 1_110, 2),
+        (1_102, 1_102, 1_110, 1),
+        (1_110, 1_110, 1_110, 1),
+    ] {
+        let (disk, wal) = make();
+        wal.truncate_prefix(Index(to)).expect("memory has room");
+        drop(wal);
+        let wal = open(&disk);
+        assert_eq!((wal.first_index(), wal.next_index()), (Index(first), Index(next)), "to {to}");
+        assert_eq!(segments(&disk), files, "to {to}");
+        assert_eq!(wal.records(..).count() as u64, next - first);
+    }
+    let (disk, wal) = make();
+    wal.truncate_suffix(Index(1_108)).and_then(|ack| ack.wait()).expect("memory has room");
+    drop(wal);
+    let wal = open(&disk);
+    assert_eq!((wal.first_index(), wal.next_index()), (Index(1_000), Index(1_108)));
+    let ack = wal.append("again").expect("within limits");
+    assert_eq!(ack.indexes().start, Index(1_108));
+}
+
+/// The state and the record of an entry, as they lie in the log.
+#[test]
+fn an_entry_as_bytes() {
+    let disk = Memory::new();
+    let mut config = Config::default();
+    config.initial_state = Bytes::from_static(b"vote");
+    let (log, _) = EntryLog::open_on(disk, config).expect("it is empty");
+    let entry = Entry { term: 0x0102, data: Bytes::from_static(b"hello") };
+    drop(log.append(Index(1), &[entry.clone(), entry]).expect("within limits"));
+    log.compact_to(Index(1)).expect("memory has room");
+    let record = log.wal().read(Index(2)).expect("sound").expect("it is there");
+    assert_eq!(hex(&record), "020100000000000068656c6c6f");
+    let state = "454e545249455301 0100000000000000 0201000000000000 766f7465".replace(' ', "");
+    assert_eq!(hex(&log.wal().state()), state);
 }
 
 /// Log 1, state `vote`, one batch: `hello` and an empty record.
