@@ -188,6 +188,12 @@ pub enum WriteError {
         /// The largest that makes sense.
         last: Index,
     },
+    /// A [`Hold`](crate::Hold) keeps records that would go. Nothing was changed: drop it first.
+    #[error("the records from {from} on are held")]
+    Held {
+        /// The first record that is held.
+        from: Index,
+    },
     /// The log is truncated durably, but a file that is no longer needed is still there. Truncate
     /// again, or leave it to the next open.
     #[error("a segment below the low-water mark cannot be removed")]

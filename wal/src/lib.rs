@@ -11,11 +11,13 @@ mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hold;
 mod index;
 mod log;
 mod reader;
 mod record_store;
 mod recover;
+mod retention;
 mod segment;
 mod snapshot;
 mod traps;
@@ -26,12 +28,14 @@ pub use config::{Config, ConfigError, Preallocate, Recovery};
 pub use disk::{Directory, DirectoryFile, DirectoryLock, Memory, MemoryFile, MemoryLock};
 pub use entry_log::{Boundary, CompactError, Entry, EntryLog};
 pub use error::{Damage, OpenError, ReadError, Why, WriteError};
+pub use hold::Hold;
 pub use index::Index;
 pub use log::{IoThread, Stats, Wal};
 pub use quorate_core::{self, Instant, NodeId, Protocol};
 pub use reader::Records;
 pub use record_store::RecordStore;
 pub use recover::{Cut, Recovered};
+pub use retention::Retention;
 pub use snapshot::{
     InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,
     SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,

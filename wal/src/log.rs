@@ -177,7 +177,8 @@ impl<D: Disk> Wal<D> {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append) and [`Ack::wait`]; [`WriteError::NotFreed`].
+    /// Those of [`append`](Self::append) and [`Ack::wait`]; [`WriteError::Held`];
+    /// [`WriteError::NotFreed`].
     #[doc(alias = "low water mark")]
     pub fn truncate_prefix(&self, to: Index) -> Result<(), WriteError> {
         if self.first_index() < to {

@@ -37,6 +37,7 @@ pub use writer::SnapshotWriter;
 
 use crate::config::ConfigError;
 use crate::disk::Directory;
+use crate::error::WriteError;
 use crate::format::snapshot::{index_of, snapshot_name};
 use crate::index::Index;
 use crate::log::Wal;
@@ -59,6 +60,8 @@ struct Inner<D: Disk> {
     wal: Wal<D>,
     config: SnapshotConfig,
     store: Mutex<Store>,
+    /// Where the log is told how far it may go.
+    limit_id: u64,
     /// Keeps other openers out.
     _lock: D::Lock,
 }
@@ -155,8 +158,9 @@ impl<D: Disk> Snapshots<D> {
         disk.sync_dir().map_err(doing("sync the folder"))?;
         let indexes = names.iter().filter_map(|name| index_of(name)).collect();
         let store = Store { indexes, writing: BTreeSet::new(), is_failed: false };
+        let limit_id = wal.shared().state.lock().limits.add_store(config.limit(&store));
         let (wal, store) = (wal.clone(), Mutex::new(store));
-        Ok(Self { inner: Arc::new(Inner { disk, wal, config, store, _lock: lock }) })
+        Ok(Self { inner: Arc::new(Inner { disk, wal, config, store, limit_id, _lock: lock }) })
     }
 
     /// Begins a snapshot of the records up to `index`, with it; 0 stands for none of them.
@@ -177,13 +181,13 @@ impl<D: Disk> Snapshots<D> {
 
     /// Lets the log go on from the snapshot `index`, and returns where it begins now.
     ///
-    /// The records that [`SnapshotConfig::keep`] does not keep go. If the log ends before `index`,
-    /// as when the snapshot is another node's, all of it goes, and it goes on at `index + 1`.
-    /// Repeated, it changes nothing. Costs what [`Wal::truncate_prefix`] does.
+    /// The records that neither [`SnapshotConfig::keep`] nor a [`Wal::hold`] keeps go. If the log
+    /// ends before `index`, as when the snapshot is another node's, all of it goes, and it goes on
+    /// at `index + 1`. Repeated, it changes nothing. Costs what [`Wal::truncate_prefix`] does.
     ///
     /// # Errors
     ///
-    /// [`InstallError`]; the snapshot stays.
+    /// [`InstallError`]; the snapshot stays. [`WriteError::Held`] only where all of the log goes.
     pub fn install(&self, index: Index) -> Result<Index, InstallError> {
         let oldest = {
             let store = self.inner.store.lock();
@@ -193,13 +197,17 @@ impl<D: Disk> Snapshots<D> {
             store.indexes.first().copied().unwrap_or(index.0).min(index.0)
         };
         let wal = &self.inner.wal;
-        let behind = index.plus(1);
-        let to = match self.inner.config.keep {
-            _ if wal.next_index() < behind => behind,
-            Keep::SinceOldest => Index(oldest).plus(1),
-            Keep::Records(count) => Index(behind.0.saturating_sub(count).max(1)),
-        };
-        wal.truncate_prefix(to)?;
+        let (end, behind) = (wal.next_index(), index.plus(1));
+        let is_ahead = end < behind;
+        let kept = Index(self.inner.config.keep.limit(oldest, index.0));
+        let mut to = if is_ahead { behind } else { kept };
+        loop {
+            match wal.truncate_prefix(to) {
+                // It may have been taken just now.
+                Err(WriteError::Held { from }) if !is_ahead => to = from,
+                result => break result?,
+            }
+        }
         Ok(wal.first_index())
     }
 
@@ -275,6 +283,7 @@ impl<D: Disk> Snapshots<D> {
         }
         self.inner.remove_file(index.0)?;
         store.indexes.remove(&index.0);
+        self.inner.tell_limit(&store);
         store.sync(&self.inner.disk)
     }
 
@@ -294,6 +303,23 @@ impl SnapshotConfig {
         }
         Ok(())
     }
+
+    /// Returns how far a retention of the log may go.
+    fn limit(&self, store: &Store) -> u64 {
+        let ends = store.indexes.first().zip(store.indexes.last());
+        ends.map_or(0, |(oldest, newest)| self.keep.limit(*oldest, *newest))
+    }
+}
+
+impl Keep {
+    /// Returns the first record that is kept beside the snapshots from `oldest` to `newest`.
+    fn limit(self, oldest: u64, newest: u64) -> u64 {
+        let (since_oldest, behind) = (oldest.saturating_add(1), newest.saturating_add(1));
+        match self {
+            Self::SinceOldest => since_oldest,
+            Self::Records(count) => behind.saturating_sub(count).max(1),
+        }
+    }
 }
 
 impl Default for SnapshotConfig {
@@ -303,11 +329,22 @@ impl Default for SnapshotConfig {
 }
 
 impl<D: Disk> Inner<D> {
+    fn tell_limit(&self, store: &Store) {
+        let limit = self.config.limit(store);
+        self.wal.shared().state.lock().limits.set_store(self.limit_id, limit);
+    }
+
     fn remove_file(&self, index: u64) -> io::Result<()> {
         match self.disk.remove(&snapshot_name(index)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+impl<D: Disk> Drop for Inner<D> {
+    fn drop(&mut self) {
+        self.wal.shared().state.lock().limits.remove_store(self.limit_id);
     }
 }
 

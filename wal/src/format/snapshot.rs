@@ -25,6 +25,7 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::{crc, padded, salt, to_usize, u16_at, u32_at, u64_at};
+use crate::index::Index;
 use crate::snapshot::SnapshotWhy;
 
 /// A header without the meta behind it.
@@ -161,7 +162,7 @@ pub(crate) fn snapshot_name(index: u64) -> String {
 pub(crate) fn index_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".snapshot").filter(|digits| digits.len() == 20)?;
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_number)
+    digits.parse().ok().filter(|index| is_number && *index < Index::MAX.0)
 }
 
 /// Returns the start value of the checksum of the chunk `number`.

@@ -151,6 +151,7 @@ impl<D: Disk> SnapshotWriter<D> {
                 store.indexes.remove(&index);
             }
         }
+        inner.tell_limit(&store);
         Ok(())
     }
 
