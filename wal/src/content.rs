@@ -94,12 +94,13 @@ impl Content {
         Ok(())
     }
 
-    pub(crate) fn footer(&self) -> Footer {
+    /// Returns the footer of a segment that ends here. No clock is read: the caller of the log says
+    /// what time it is, or 0.
+    pub(crate) fn footer(&self, sealed_at_ms: u64) -> Footer {
         Footer {
             next_index: self.next_index,
             first_index: self.first_index,
-            // No clock is read: an unknown time keeps the segment as long as the newest.
-            sealed_at_ms: 0,
+            sealed_at_ms,
             lowest_suffix: self.lowest_suffix,
             content_crc: self.content_crc,
             runs: self.runs.runs.clone(),

@@ -135,6 +135,9 @@ pub enum OpenError {
         /// The version in the header.
         version: u16,
     },
+    /// The log is sound, but none of an [`EntryLog`](crate::EntryLog). A torn tail was cut.
+    #[error("the log holds no entries with terms")]
+    NotEntries,
     /// The configuration contradicts itself.
     #[error("the configuration is invalid")]
     Invalid(#[from] ConfigError),
@@ -184,6 +187,12 @@ pub enum WriteError {
         first: Index,
         /// The largest that makes sense.
         last: Index,
+    },
+    /// A [`Hold`](crate::Hold) keeps records that would go. Nothing was changed: drop it first.
+    #[error("the records from {from} on are held")]
+    Held {
+        /// The first record that is held.
+        from: Index,
     },
     /// The log is truncated durably, but a file that is no longer needed is still there. Truncate
     /// again, or leave it to the next open.

@@ -6,6 +6,8 @@
 //! {sequence:020}.wal.tmp        a segment on its way into being; removed at open
 //! {sequence:020}-{offset}.cut   what a recovery cut off
 //! LOCK                          empty; one opener at a time
+//! {index:020}.snapshot          a snapshot; `.tmp` until it is whole
+//! SNAPSHOTS                     empty; one opener of the snapshots at a time
 //! ```
 //!
 //! Sequences are from 1, without gaps, and never used again. Integers are little-endian; everything
@@ -16,6 +18,7 @@
 pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod seal;
+pub(crate) mod snapshot;
 
 use quorate_core::SplitMix64;
 

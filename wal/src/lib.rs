@@ -5,11 +5,13 @@ mod batch;
 mod config;
 mod content;
 mod disk;
+mod entry_log;
 mod error;
 mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hold;
 mod index;
 pub mod inspect;
 mod log;
@@ -17,14 +19,18 @@ mod reader;
 mod record_store;
 mod recover;
 mod repair;
+mod retention;
 mod segment;
+mod snapshot;
 mod traps;
 
 pub use ack::Ack;
 pub use batch::Batch;
 pub use config::{Config, ConfigError, Preallocate, Recovery};
 pub use disk::{Directory, DirectoryFile, DirectoryLock, Memory, MemoryFile, MemoryLock};
+pub use entry_log::{Boundary, CompactError, Entry, EntryLog};
 pub use error::{Damage, OpenError, ReadError, Why, WriteError};
+pub use hold::Hold;
 pub use index::Index;
 pub use log::{IoThread, Stats, Wal};
 pub use quorate_core::{self, Instant, NodeId, Protocol};
@@ -32,6 +38,11 @@ pub use reader::Records;
 pub use record_store::RecordStore;
 pub use recover::{Cut, Recovered};
 pub use repair::{Copied, CopyError, copy};
+pub use retention::Retention;
+pub use snapshot::{
+    InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,
+    SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,
+};
 
 // The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names
 // this crate as a user would.

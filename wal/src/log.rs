@@ -177,7 +177,8 @@ impl<D: Disk> Wal<D> {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append) and [`Ack::wait`]; [`WriteError::NotFreed`].
+    /// Those of [`append`](Self::append) and [`Ack::wait`]; [`WriteError::Held`];
+    /// [`WriteError::NotFreed`].
     #[doc(alias = "low water mark")]
     pub fn truncate_prefix(&self, to: Index) -> Result<(), WriteError> {
         if self.first_index() < to {
@@ -362,6 +363,11 @@ impl<D: Disk> Wal<D> {
         state.forget_heard();
         let told = self.told.fetch_max(state.drops, Ordering::Relaxed);
         if state.was_dropped_unheard(told) { Err(WriteError::DiskFull) } else { Ok(()) }
+    }
+
+    /// Returns what the log was given when it was begun, and no other has.
+    pub(crate) fn log_id(&self) -> u64 {
+        self.shared.state.lock().segments.active.header.log_id
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared<D>> {

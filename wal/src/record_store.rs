@@ -267,6 +267,8 @@ impl<R: Wire, D: Disk + 'static> Storage<R> for RecordStore<R, D> {
                 match self.wal.write(Batch::new().truncate_prefix(to)) {
                     Ok(ack) => break ack.await,
                     Err(WriteError::Backlog { .. }) => {}
+                    // Nothing is forgotten, which is allowed.
+                    Err(WriteError::Held { .. }) => return Ok(()),
                     Err(error) => break Err(error),
                 }
                 let (write, ack) = match self.begin_sync() {

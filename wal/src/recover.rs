@@ -191,6 +191,9 @@ fn survey<D: Disk>(
             start_index: header.next_index,
             end_index: found.footer.next_index,
             runs: Runs::from_footer(found.footer.runs.clone()),
+            file_bytes: found.end as u64,
+            sealed_at_ms: found.footer.sealed_at_ms,
+            sealed_by_ms: None,
             file: None,
         });
         before = Some((header, found));
@@ -329,10 +332,11 @@ fn read_footer<D: Disk>(
     let seal_at = to_usize(seal_offset).min(file_bytes);
     read(seal_at, file_bytes - seal_at, bytes)?;
     let bad_footer = |why| corrupt(sequence, seal_at, None, why);
-    let sealed = Sealed::decode_tail(bytes, seal_offset, header.salt()).map_err(bad_footer)?;
+    let mut sealed = Sealed::decode_tail(bytes, seal_offset, header.salt()).map_err(bad_footer)?;
     if sealed.end != bytes.len() {
         return Err(corrupt(sequence, trailer_at, None, Why::Trailer));
     }
+    sealed.end = file_bytes;
     Ok((header, sealed))
 }
 

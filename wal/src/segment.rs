@@ -23,6 +23,12 @@ pub(crate) struct Segment<F> {
     /// No record of this or an earlier segment is at or above.
     pub(crate) end_index: u64,
     pub(crate) runs: Runs,
+    /// Length of the file.
+    pub(crate) file_bytes: u64,
+    /// The last wall time that was known when it was sealed. 0: none.
+    pub(crate) sealed_at_ms: u64,
+    /// When it was sealed at the latest. `None`: before the next time that is heard of.
+    pub(crate) sealed_by_ms: Option<u64>,
     /// Opened by the first read.
     pub(crate) file: Option<Arc<F>>,
 }
@@ -39,6 +45,8 @@ pub(crate) struct Active<F> {
     pub(crate) content: Content,
     /// The `payload_crc` of the Seal, if that is written, and the next segment is not yet there.
     pub(crate) sealed: Option<u32>,
+    /// What the Seal says of the time, if it is written.
+    pub(crate) sealed_at_ms: u64,
 }
 
 /// All segments of a log, and where the durable records are.
@@ -65,7 +73,7 @@ impl<F> Active<F> {
     pub(crate) fn new(header: Header, file: Arc<F>) -> Self {
         let (salt, file_bytes) = (header.salt(), header.end());
         let content = Content::new(&header);
-        Self { header, salt, file, file_bytes, content, sealed: None }
+        Self { header, salt, file, file_bytes, content, sealed: None, sealed_at_ms: 0 }
     }
 
     fn into_sealed(self) -> Segment<F> {
@@ -75,6 +83,9 @@ impl<F> Active<F> {
             start_index: self.header.next_index,
             end_index: self.content.next_index,
             runs: self.content.runs,
+            file_bytes: self.file_bytes,
+            sealed_at_ms: self.sealed_at_ms,
+            sealed_by_ms: None,
             file: Some(self.file),
         }
     }

@@ -227,6 +227,7 @@ struct Roll<F> {
     seal: Option<(u64, BytesMut)>,
     old_bytes: u64,
     seal_crc: u32,
+    sealed_at_ms: u64,
     is_sealed: bool,
     header: Header,
     next: Option<Arc<F>>,
@@ -247,14 +248,16 @@ impl<F: File> Job<F> {
             let (seal, seal_crc) = match active.sealed {
                 Some(seal_crc) => (None, seal_crc),
                 None => {
-                    let (seal, seal_crc) = active.content.footer().seal(offset, active.salt);
+                    let (seal, seal_crc) =
+                        active.content.footer(state.wall_ms).seal(offset, active.salt);
                     (Some((offset, seal)), seal_crc)
                 }
             };
+            let sealed_at_ms = if seal.is_none() { active.sealed_at_ms } else { state.wall_ms };
             let (is_sealed, header) = (seal.is_none(), active.next_header(seal_crc));
             offset = header.end();
             let (old, old_bytes) = (Arc::clone(&file), file_bytes);
-            Roll { old, seal, old_bytes, seal_crc, is_sealed, header, next: None }
+            Roll { old, seal, old_bytes, seal_crc, sealed_at_ms, is_sealed, header, next: None }
         });
         Self { chunk, file, offset, file_bytes, roll, syncs: 0, bytes_written: 0 }
     }
@@ -301,6 +304,7 @@ impl<F: File> Job<F> {
             let end = offset + seal.len() as u64;
             if end < roll.old_bytes {
                 roll.old.set_len(end).map_err(Failure::Broken)?;
+                roll.old_bytes = end;
             }
             roll.old.sync_data().map_err(Failure::Broken)?;
             roll.is_sealed = true;
@@ -326,6 +330,7 @@ impl<F: File> Job<F> {
         active.file_bytes = roll.old_bytes;
         if roll.is_sealed {
             active.sealed = Some(roll.seal_crc);
+            active.sealed_at_ms = roll.sealed_at_ms;
         }
         if let Some(file) = roll.next {
             let mut next = Active::new(roll.header, file);

@@ -15,6 +15,7 @@ use crate::error::WriteError;
 use crate::format;
 use crate::format::frame::{self, Kind};
 use crate::format::header::HEADER_BYTES;
+use crate::hold::Limits;
 use crate::index::Index;
 use crate::log::Stats;
 use crate::segment::Segments;
@@ -46,6 +47,9 @@ pub(crate) struct State<D: Disk> {
     /// Batches of the last group.
     pub(crate) last_batches: u64,
     pub(crate) stats: Stats,
+    pub(crate) limits: Limits,
+    /// The latest wall time that was heard of, in milliseconds since 1970. 0: none.
+    pub(crate) wall_ms: u64,
     /// A buffer to use again.
     pub(crate) spare: BytesMut,
 }
@@ -141,7 +145,8 @@ impl Tip {
 }
 
 impl<D: Disk> State<D> {
-    pub(crate) fn new(lock: D::Lock, segments: Segments<D::File>) -> Self {
+    pub(crate) fn new(lock: D::Lock, mut segments: Segments<D::File>) -> Self {
+        let wall_ms = segments.date();
         Self {
             lock: Some(lock),
             tip: Tip::durable(&segments),
@@ -157,6 +162,8 @@ impl<D: Disk> State<D> {
             io_threads: 0,
             last_batches: 0,
             stats: Stats::default(),
+            limits: Limits::default(),
+            wall_ms,
             spare: BytesMut::new(),
         }
     }
@@ -226,6 +233,11 @@ impl<D: Disk> State<D> {
             let max = Index(Index::MAX.0 / 2);
             if !(first..=max).contains(&to) {
                 return Err(WriteError::OutOfRange { index: to, first, last: max });
+            }
+            if let Some(from) = self.limits.held().map(Index)
+                && from < to
+            {
+                return Err(WriteError::Held { from });
             }
             first = to;
         }

@@ -127,10 +127,7 @@ fn step(
         if !is_batch_start || at as u64 != u64::from(frame.head.durable_offset) {
             return Err(Why::Misplaced);
         }
-        let sealed_at_ms = sealed.footer.sealed_at_ms;
-        let mut expected = content.footer();
-        expected.sealed_at_ms = sealed_at_ms;
-        if expected != sealed.footer {
+        if content.footer(sealed.footer.sealed_at_ms) != sealed.footer {
             return Err(Why::Footer);
         }
         content.promise = at as u64;

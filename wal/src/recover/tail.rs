@@ -26,6 +26,7 @@ pub(super) fn read<F>(bytes: &[u8], active: &mut Active<F>) -> Result<Option<Dam
     active.file_bytes = bytes.len() as u64;
     if let Some(sealed) = found.sealed {
         active.sealed = Some(sealed.payload_crc);
+        active.sealed_at_ms = sealed.footer.sealed_at_ms;
         active.content.end = sealed.end as u64;
         return Ok(None);
     }

@@ -55,6 +55,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("wal/src/format/frame.rs", "wal_frame"),
     ("wal/src/format/header.rs", "wal_frame"),
     ("wal/src/format/seal.rs", "wal_frame"),
+    ("wal/src/format/snapshot.rs", "wal_snapshot"),
     // The door of the fuzz targets.
     ("wal/src/fuzzing.rs", "wal_frame"),
 ];
