@@ -112,10 +112,10 @@ const NOTES: &str = "
 - `wal`: a fresh log per round; the append, and the wait until it is durable. Defaults on both
   sides, which preallocate: okaywal by setting a length, ours by writing zeros. `raw` is
   `write_all_at` and `sync_data` on a file that was filled with zeros: the floor of the disk.
-- `sim`, `world`: `dense` and `sparse` deliver the same messages, with the same delays, on both sides;
-  turmoil moves them as UDP packets between hosts of its runtime, in ticks of 1 ms. `trivial` is
-  compared with a bare loop over the same cores: pop, call, push. `raft5` is five nodes with laws,
-  history and disks; nobody runs the like.
+- `sim`, `world`: `dense` and `sparse` deliver the same messages, with the same delays, on both
+  sides; turmoil moves them as UDP packets between hosts of its runtime, in ticks of 1 ms. `trivial`
+  is compared with a bare loop over the same cores: pop, call, push. `raft5` is five nodes with
+  laws, history and disks; nobody runs the like.
 - `sim`, `linearizable`: logs of `QUORATE_VECTORS`, parsed before the clock starts; both sides must
   agree on every verdict. The key-value logs have no peer here: no crate splits a history by key.
 - `sim`, `list_append`: Elle is not of this language.
