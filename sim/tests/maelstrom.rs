@@ -82,6 +82,7 @@ const TESTS: &[Test] = &[
     ("a_node_that_answers_nobody_is_reported", a_node_that_answers_nobody_is_reported),
     ("a_message_to_nobody_is_reported", a_message_to_nobody_is_reported),
     ("a_wrong_answer_is_reported", a_wrong_answer_is_reported),
+    ("a_wrong_answer_to_a_first_read_is_reported", a_wrong_answer_to_a_first_read_is_reported),
     ("a_node_that_never_ends_is_killed", a_node_that_never_ends_is_killed),
     ("a_program_that_is_not_there_is_an_error", a_program_that_is_not_there_is_an_error),
     ("services_answer_nodes", services_answer_nodes),
@@ -264,6 +265,20 @@ fn a_wrong_answer_is_reported() {
     let (text, kind) = misdeed("answers wrongly");
     assert!(matches!(kind, MisdeedKind::WrongAnswer { .. }), "{text}");
     assert!(text.contains("expected `echo_ok`, found `echoes`"), "{text}");
+}
+
+/// The run ends while the read is under way: what is told of it must not count it.
+fn a_wrong_answer_to_a_first_read_is_reported() {
+    use Workload::{GCounter, GSet, PnCounter};
+    for workload in [GSet, GCounter, PnCounter] {
+        for seed in 0..3 {
+            let report = run(&runner(workload, "reads wrongly").nodes(1).seed(seed));
+            assert!(why(&report).contains("expected `read_ok`, found `reads`"), "{report}");
+            let operations = report.operations;
+            assert_eq!((operations.reads, operations.updates()), (0, operations.count()));
+            assert!(report.messages_per_update() < 0.1, "{report}");
+        }
+    }
 }
 
 fn a_node_that_never_ends_is_killed() {

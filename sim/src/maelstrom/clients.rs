@@ -84,7 +84,6 @@ impl Clients {
         }
         let client = free[below(&mut self.draw, free.len())];
         let words = self.work.next(client, &mut self.draw);
-        self.operations.reads += u64::from(self.work.is_read(&words));
         self.request(now, client, words, false)
     }
 
@@ -166,8 +165,11 @@ impl Clients {
     }
 
     fn end(&mut self, now: Instant, id: u64, end: End) {
-        let Some(Open { client, call, is_last, .. }) = self.open.remove(&id) else { return };
-        let Operations { ok, failed, unknown, .. } = &mut self.operations;
+        let Some(open) = self.open.remove(&id) else { return };
+        let Open { client, words, call, is_last, .. } = open;
+        let Operations { ok, failed, unknown, reads } = &mut self.operations;
+        // Here, and not at the call: a run may end before its operations do.
+        *reads += u64::from(!is_last && self.work.is_read(&words));
         let (count, process) = match end {
             End::Ok(value) => (ok, Some(self.seen.ok(call, now, value))),
             End::Fail => (failed, Some(self.seen.fail(call, now))),

@@ -42,7 +42,7 @@ pub struct Report {
     pub verdict: Verdict,
 }
 
-/// How many operations clients called, and how they ended.
+/// How many operations of clients ended, and how. Those that a stop cut off are not counted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Operations {
@@ -194,7 +194,7 @@ impl Report {
     /// Reads are usually free, and many of them make any other cost look small.
     #[must_use]
     pub fn messages_per_update(&self) -> f64 {
-        ratio(self.messages.between_nodes, self.operations.count() - self.operations.reads)
+        ratio(self.messages.between_nodes, self.operations.updates())
     }
 
     /// Returns which part of the operations happened for certain, from 0 to 1.
@@ -209,6 +209,12 @@ impl Operations {
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.ok + self.failed + self.unknown
+    }
+
+    /// Returns how many of them were no reads.
+    #[must_use]
+    pub const fn updates(&self) -> u64 {
+        self.count().saturating_sub(self.reads)
     }
 }
 

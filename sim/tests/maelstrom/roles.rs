@@ -80,6 +80,7 @@ impl Node {
             "txn" => self.transact(message),
             kind => {
                 let body = match kind {
+                    "read" if self.role == "reads wrongly" => Body::new("reads"),
                     "read" if body.field("key").is_none() => Body::new("read_ok")
                         .with("messages", self.elements.clone())
                         .with("value", self.value()),
