@@ -83,6 +83,7 @@ const TESTS: &[Test] = &[
     ("a_message_to_nobody_is_reported", a_message_to_nobody_is_reported),
     ("a_wrong_answer_is_reported", a_wrong_answer_is_reported),
     ("a_wrong_answer_to_a_first_read_is_reported", a_wrong_answer_to_a_first_read_is_reported),
+    ("a_log_without_end_is_reported", a_log_without_end_is_reported),
     ("a_node_that_never_ends_is_killed", a_node_that_never_ends_is_killed),
     ("a_program_that_is_not_there_is_an_error", a_program_that_is_not_there_is_an_error),
     ("services_answer_nodes", services_answer_nodes),
@@ -278,6 +279,14 @@ fn a_wrong_answer_to_a_first_read_is_reported() {
             assert_eq!((operations.reads, operations.updates()), (0, operations.count()));
             assert!(report.messages_per_update() < 0.1, "{report}");
         }
+    }
+}
+
+fn a_log_without_end_is_reported() {
+    for (role, nodes) in [("always has more", 1), ("always has one more", 2)] {
+        let report = run(&runner(Workload::Kafka, role).nodes(nodes));
+        let is_endless = matches!(report.misdeeds[0].kind, MisdeedKind::Endless { .. });
+        assert!(is_endless && why(&report).contains("ever sent"), "{report}");
     }
 }
 

@@ -129,7 +129,7 @@ impl Clients {
     ) -> Result<(), MisdeedKind> {
         let body = &message.body;
         let Some(id) = body.in_reply_to else { return Ok(()) };
-        let Some(Open { client, words, .. }) = self.open.get(&id) else { return Ok(()) };
+        let Some(Open { client, words, is_last, .. }) = self.open.get(&id) else { return Ok(()) };
         let Client { node, number, .. } = self.clients[*client];
         if node != from || message.dest != format!("c{number}") {
             return Ok(());
@@ -151,6 +151,11 @@ impl Clients {
                 Err(expected) => return Err(wrong(format!("expected {expected}"))),
             },
         };
+        if let End::Ok(value) = &end
+            && let Some(why) = self.work.excess(*client, value, *is_last)
+        {
+            return Err(MisdeedKind::Endless { why });
+        }
         self.end(now, id, end);
         Ok(())
     }

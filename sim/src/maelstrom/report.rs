@@ -94,7 +94,7 @@ pub struct Misdeed {
     pub stderr: Vec<String>,
 }
 
-/// What a node did that it must not. All but the last two end the run.
+/// What a node did that it must not. The last two do not end the run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MisdeedKind {
@@ -127,6 +127,11 @@ pub enum MisdeedKind {
         request: String,
         /// How long it had.
         waited: Duration,
+    },
+    /// Its answers have more than there can be, or more than a run keeps.
+    Endless {
+        /// What was too much.
+        why: String,
     },
     /// It answered none of its clients' requests.
     AnswersNobody {
@@ -311,6 +316,7 @@ impl fmt::Display for MisdeedKind {
             Self::Silent { request, waited } => {
                 write!(f, "did not answer `{request}` within {waited:?}")
             }
+            Self::Endless { why } => write!(f, "has no end: {why}"),
             Self::AnswersNobody { requests } => write!(f, "answered none of {requests} requests"),
             Self::Lingers => f.write_str("did not end when its input ended, and was killed"),
         }
