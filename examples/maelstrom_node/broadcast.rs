@@ -139,7 +139,7 @@ impl Broadcast {
                 && link.gap_since + GAP <= now
             {
                 link.gap_since = now;
-                output.send(name, link.have(last + 1))?;
+                output.send(name, link.have(last.saturating_add(1)))?;
             }
         }
         Ok(())

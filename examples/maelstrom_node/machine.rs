@@ -14,6 +14,33 @@ pub(super) struct Machine {
     lists: BTreeMap<String, Vec<Value>>,
 }
 
+/// Says which field of a request is not what it must be, if one is not: only what passes may be
+/// proposed, because all nodes apply it.
+pub(super) fn check(body: &Body) -> Result<(), &'static str> {
+    let field = |name: &'static str| body.field(name).ok_or(name);
+    let object = |name| field(name)?.is_object().then_some(()).ok_or(name);
+    match &*body.kind {
+        "read" => field("key").map(drop),
+        "write" => field("key").and(field("value")).map(drop),
+        "cas" => field("key").and(field("from")).and(field("to")).map(drop),
+        "send" => field("key").and(field("msg")).map(drop),
+        "poll" | "commit_offsets" => object("offsets"),
+        "list_committed_offsets" => field("keys")?.is_array().then_some(()).ok_or("keys"),
+        "txn" => {
+            let operations = field("txn")?.as_array().ok_or("txn")?;
+            operations.iter().all(is_operation).then_some(()).ok_or("txn")
+        }
+        _ => Err("type"),
+    }
+}
+
+/// Returns whether a transaction may have it: `[name, key, value]`.
+fn is_operation(operation: &Value) -> bool {
+    let parts = operation.as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = parts.first().and_then(Value::as_str);
+    parts.len() == 3 && matches!(name, Some("r" | "w" | "append"))
+}
+
 impl Machine {
     /// Applies a request. Returns the answer, or the name of the field that is missing.
     pub(super) fn apply(&mut self, body: &Body) -> Result<Body, &'static str> {
@@ -56,13 +83,14 @@ impl Machine {
                 let known = known.map(|(key, offset)| (key, offset.clone()));
                 answer.with("offsets", known.collect::<Map<_, _>>())
             }
-            _ => {
+            "txn" => {
                 let mut operations = field("txn")?.clone();
                 for operation in operations.as_array_mut().ok_or("txn")? {
-                    self.operate(operation);
+                    self.operate(operation).ok_or("txn")?;
                 }
                 answer.with("txn", operations)
             }
+            _ => return Err("type"),
         })
     }
 
@@ -76,20 +104,23 @@ impl Machine {
         offsets.iter().map(|(key, offset)| (key.clone(), from(key, offset))).collect()
     }
 
-    /// Performs one operation of a transaction. A register is a list of which the last counts.
-    fn operate(&mut self, operation: &mut Value) {
-        let list = self.lists.entry(operation[1].to_string()).or_default();
-        match operation[0].as_str() {
-            Some("append") => list.push(operation[2].clone()),
-            Some("w") => *list = vec![json!({ "only": operation[2] })],
+    /// Performs one operation of a transaction; `None` if it is none. A register is a list of
+    /// which the last counts.
+    fn operate(&mut self, operation: &mut Value) -> Option<()> {
+        let [name, key, value] = operation.as_array_mut()?.as_mut_slice() else { return None };
+        let list = self.lists.entry(key.to_string()).or_default();
+        match name.as_str()? {
+            "append" => list.push(value.clone()),
+            "w" => *list = vec![json!({ "only": value })],
             _ => {
-                operation[2] = match list.last().and_then(|value| value.get("only")) {
+                *value = match list.last().and_then(|value| value.get("only")) {
                     Some(value) => value.clone(),
                     None if list.is_empty() => Value::Null,
                     None => json!(list),
                 };
             }
         }
+        Some(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a node answers.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::broadcast::Broadcast;
 use super::gossip::Gossip;
+use super::machine;
 use super::replicated::Replicated;
 
 pub(super) struct Node {
@@ -70,6 +72,8 @@ impl Node {
                 of.confirmed(message);
                 Ok(())
             }
+            // Nobody knows the others before `init`: they say it again.
+            "raft" | "command" if self.names.is_empty() => Ok(()),
             "raft" | "command" => {
                 let (replicated, output) = self.replicated(now);
                 replicated.take(now, message, output)
@@ -82,14 +86,8 @@ impl Node {
             | "poll"
             | "commit_offsets"
             | "list_committed_offsets"
-            | "txn" => {
-                let (replicated, output) = self.replicated(now);
-                replicated.request(now, message, output)
-            }
-            "read" if body.field("key").is_some() => {
-                let (replicated, output) = self.replicated(now);
-                replicated.request(now, message, output)
-            }
+            | "txn" => self.agree(now, message),
+            "read" if body.field("key").is_some() => self.agree(now, message),
             _ => {
                 let answer = self.answer(now, message)?;
                 self.output.reply(message, answer)
@@ -97,13 +95,33 @@ impl Node {
         }
     }
 
+    /// Takes a request on whose place all nodes have to agree.
+    fn agree(&mut self, now: Instant, message: &Message) -> io::Result<()> {
+        if let Err(name) = machine::check(&message.body) {
+            return self.output.reply(message, malformed(name));
+        }
+        if self.names.is_empty() {
+            let answer = Body::error(TEMPORARILY_UNAVAILABLE, "there was no `init` yet");
+            return self.output.reply(message, answer);
+        }
+        let (replicated, output) = self.replicated(now);
+        replicated.request(now, message, output)
+    }
+
     fn answer(&mut self, now: Instant, message: &Message) -> io::Result<Body> {
         let body = &message.body;
         Ok(match &*body.kind {
             "init" => {
-                self.output.name = text(body.field("node_id"));
+                let name = text(body.field("node_id"));
                 let all = body.field("node_ids").and_then(Value::as_array);
-                self.names = all.into_iter().flatten().map(|it| text(Some(it))).collect();
+                let names: Vec<String> =
+                    all.into_iter().flatten().map(|it| text(Some(it))).collect();
+                if !names.contains(&name)
+                    || names.iter().collect::<BTreeSet<_>>().len() < names.len()
+                {
+                    return Ok(malformed("node_ids` with each node once, and with `node_id"));
+                }
+                (self.output.name, self.names) = (name, names);
                 let is_other = |name: &String| *name != self.output.name;
                 self.others = self.names.iter().filter(|name| is_other(name)).cloned().collect();
                 self.broadcast.set_neighbors(now, self.others.clone());

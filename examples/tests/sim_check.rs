@@ -108,3 +108,40 @@ fn the_other_judges_print_a_line_for_each_file() {
     assert_eq!(sim_check(&["set"], &[("a", &add("1", "[1]"))]), (0, "a valid\n".into()));
     assert_eq!(sim_check(&["counter"], &[("a", &add("5", "5"))]), (0, "a valid\n".into()));
 }
+
+#[test]
+fn what_a_terminal_would_act_on_is_not_printed() {
+    let hostile = r"a\u001b[31m\n\u0000\u009b\u202e";
+    let lists = calls(&[
+        (0, r#""value":[["append","K",1]]"#, r#""value":[["append","K",1]]"#),
+        (1, r#""value":[["r","K",null]]"#, r#""value":[["r","K",[]]]"#),
+    ]);
+    let registers = calls(&[
+        (0, r#""f":"write","key":"K","value":"K1""#, r#""value":null"#),
+        (1, r#""f":"read","key":"K""#, r#""value":"K2""#),
+    ]);
+    let unknown = calls(&[(0, r#""f":"K","key":"K","value":"K""#, r#""value":null"#)]);
+    let no_type = r#"{"process":0,"type":"K"}"#.to_owned();
+    let logs = calls(&[
+        (0, r#""f":"send","key":"K","value":1"#, r#""value":0"#),
+        (1, r#""f":"poll","value":null"#, r#""value":[["K",[[0,"K"]]]]"#),
+    ]);
+    let judges: [&[&str]; 5] = [
+        &["list-append", "--explain"],
+        &["linear", "--model", "register", "--explain"],
+        &["log", "--explain"],
+        &["session", "--explain"],
+        &["set", "--explain"],
+    ];
+    for judge in judges {
+        for text in [&lists, &registers, &unknown, &no_type, &logs] {
+            let text = text.replace('K', hostile);
+            let (code, printed) = sim_check(judge, &[("a.jsonl", &text)]);
+            let is_bad = |it: char| it != '\n' && it.is_control() || it == '\u{202e}';
+            assert!(!printed.contains(is_bad), "{judge:?}: {printed:?}");
+            assert!(code == 0 || printed.contains("a.jsonl"), "{printed}");
+        }
+    }
+    let (_, printed) = sim_check(&["list-append", "--explain"], &[("a.jsonl", &lists.replace('K', hostile))]);
+    assert!(printed.contains(r"T1 read a\u{1b}[31m\n\0\u{9b}\u{202e} = []"), "{printed}");
+}

@@ -30,6 +30,7 @@ mod time;
 mod trace;
 mod traps;
 mod violation;
+mod wording;
 mod world;
 
 pub use client::{Done, Draw, Invoked, OpId, Reply};

@@ -17,6 +17,7 @@ mod family;
 mod fault;
 mod json;
 mod knobs;
+mod place;
 mod swarm;
 
 use std::fmt;

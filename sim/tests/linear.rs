@@ -236,8 +236,32 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
         ),
         (
             "{\"process\":0".to_owned(),
-            "line 1: expected a JSON object with the fields of the format, \
-             found EOF while parsing an object",
+            "line 1: expected a JSON object with the fields of the format: \
+             no JSON from column 12 on, EOF while parsing an object",
+        ),
+        (
+            "what?".to_owned(),
+            "line 1: expected a JSON object with the fields of the format: \
+             no JSON from column 1 on, expected value",
+        ),
+        (
+            "{\"type\":\"ok\"}".to_owned(),
+            "line 1: expected a JSON object with the fields of the format: missing field `process`",
+        ),
+        (
+            "{\"process\":0,\"type\":\"\\u001b[31m\"}".to_owned(),
+            "line 1: expected a JSON object with the fields of the format: unknown variant \
+             `\\u{1b}[31m`, expected one of `invoke`, `ok`, `fail`, `info`",
+        ),
+        (
+            "{\"process\":3,\"type\":\"invoke\",\"f\":\"write\",\"value\":1}\n".to_owned()
+                + "{\"process\":3,\"type\":\"ok\",\"f\":\"read\",\"value\":1}",
+            "line 2: expected `write` to return, as it was called, found `read`",
+        ),
+        (
+            "{\"process\":3,\"type\":\"invoke\",\"f\":\"a\\nb\\u0000\",\"value\":1}".to_owned(),
+            "line 1: expected read, write or cas, \
+             found a\\nb\\0 1",
         ),
         (" ".repeat((1 << 20) + 1), "line 1: expected at most 1048576 bytes"),
     ];

@@ -82,6 +82,9 @@ const TESTS: &[Test] = &[
     ("a_node_that_answers_nobody_is_reported", a_node_that_answers_nobody_is_reported),
     ("a_message_to_nobody_is_reported", a_message_to_nobody_is_reported),
     ("a_wrong_answer_is_reported", a_wrong_answer_is_reported),
+    ("a_wrong_answer_to_a_first_read_is_reported", a_wrong_answer_to_a_first_read_is_reported),
+    ("a_log_without_end_is_reported", a_log_without_end_is_reported),
+    ("what_a_script_starts_is_killed", what_a_script_starts_is_killed),
     ("a_node_that_never_ends_is_killed", a_node_that_never_ends_is_killed),
     ("a_program_that_is_not_there_is_an_error", a_program_that_is_not_there_is_an_error),
     ("services_answer_nodes", services_answer_nodes),
@@ -264,6 +267,55 @@ fn a_wrong_answer_is_reported() {
     let (text, kind) = misdeed("answers wrongly");
     assert!(matches!(kind, MisdeedKind::WrongAnswer { .. }), "{text}");
     assert!(text.contains("expected `echo_ok`, found `echoes`"), "{text}");
+}
+
+/// The run ends while the read is under way: what is told of it must not count it.
+fn a_wrong_answer_to_a_first_read_is_reported() {
+    use Workload::{GCounter, GSet, PnCounter};
+    for workload in [GSet, GCounter, PnCounter] {
+        for seed in 0..3 {
+            let report = run(&runner(workload, "reads wrongly").nodes(1).seed(seed));
+            assert!(why(&report).contains("expected `read_ok`, found `reads`"), "{report}");
+            let operations = report.operations;
+            assert_eq!((operations.reads, operations.updates()), (0, operations.count()));
+            assert!(report.messages_per_update() < 0.1, "{report}");
+        }
+    }
+}
+
+fn a_log_without_end_is_reported() {
+    for (role, nodes) in [("always has more", 1), ("always has one more", 2)] {
+        let report = run(&runner(Workload::Kafka, role).nodes(nodes));
+        let is_endless = matches!(report.misdeeds[0].kind, MisdeedKind::Endless { .. });
+        assert!(is_endless && why(&report).contains("ever sent"), "{report}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "processes live in real time")]
+fn what_a_script_starts_is_killed() {
+    if !std::path::Path::new("/proc/self/stat").exists() {
+        return;
+    }
+    // One shell waits for its child, the other one ends before it.
+    for end in ["cat > /dev/null", "exit 0"] {
+        let folder = tempfile::tempdir().expect("there is a place for a folder");
+        let file = folder.path().join("id");
+        let script = format!("sleep 1000 & echo $! > '{}'; {end}", file.display());
+        let runner = Runner::new(Workload::Echo, "/bin/sh").arguments(["-c", &script]);
+        let report = run(&runner.start_timeout(Duration::from_millis(300)));
+        assert!(matches!(report.verdict, Verdict::Invalid(_)), "{report}");
+        let id = std::fs::read_to_string(&file).expect("the script ran");
+        // Who is dead may wait for a parent to take notice.
+        let is_there = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+            stat.is_ok_and(|it| it.contains("(sleep)") && !it.contains(") Z "))
+        };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while is_there() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!is_there(), "process {id} is left behind after `{end}`");
+    }
 }
 
 fn a_node_that_never_ends_is_killed() {

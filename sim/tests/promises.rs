@@ -92,19 +92,38 @@ fn a_plan_that_cannot_be_run_is_refused_with_its_place() {
         plan.faults.push(quorate_sim::Fault { at, lasts, kind });
         Plan::from_json(&change(&plan.to_json())).expect_err("it is wrong").to_string()
     };
-    let error = plan(&|text| text.replace("\"version\": 1", "\"version\": 2"));
-    assert_eq!(error, "the plan is of version 2, and only version 1 can be read");
-    let error = plan(&|text| text.replace("\"crash\"", "\"meteor\""));
-    assert!(error.starts_with("line ") && error.contains("plan.faults[0].kind"), "{error}");
-    assert!(error.contains("unknown variant `meteor`"), "{error}");
-    let error = plan(&|text| text.replace("\"node\": 2", "\"node\": 4"));
-    assert_eq!(error, "plan.faults[0].kind: a node from 1 to 3, not 4");
-    let error = plan(&|text| text.replace("\"at\": 1000000000", "\"at\": -1"));
-    assert!(error.contains("plan.faults[0].at") && error.contains("-1"), "{error}");
-    let error = plan(&|text| text.replace("\"seed\"", "\"sead\""));
-    assert!(error.contains("unknown field `sead`"), "{error}");
-    let error = plan(&|text| text.replace("\"nodes\": 3", "\"nodes\": 0"));
-    assert_eq!(error, "plan.nodes: from 1 to 512");
+    let replaced = |from: &str, to: &str| plan(&|text| text.replace(from, to));
+    // Which line it is counts in the plan of today.
+    let error = replaced("\"version\": 1", "\"version\": 2");
+    assert_eq!(error, "line 2, version: expected 1, which alone can be read, found 2");
+    let error = replaced("\"nodes\": 3", "\"nodes\": 0");
+    assert_eq!(error, "line 5, plan.nodes: from 1 to 512");
+    let error = replaced("\"clients\": 0", "\"clients\": 9999999");
+    assert_eq!(error, "line 6, plan.clients: at most 1048576");
+    let text = Plan::calm(3).to_json();
+    let time = format!("\"time\": {}", 20 * SECOND.as_nanos());
+    assert!(text.contains(&time), "{text}");
+    let error = replaced(&time, "\"time\": -1");
+    let line = 1 + text[..text.find(&time).expect("it is there")].matches('\n').count();
+    let expected = "invalid value: integer `-1`, expected u64";
+    assert_eq!(error, format!("line {line}, plan.time: {expected}"));
+    let lines = text.lines().collect::<Vec<_>>();
+    // The first fault begins a line behind its list.
+    let fault = lines.iter().position(|it| it.contains("\"faults\"")).expect("it is there") + 2;
+    let error = replaced("\"at\": 1000000000", "\"at\": -1");
+    assert_eq!(error, format!("line {}, plan.faults[0].at: {expected}", fault + 1));
+    let error = replaced("\"crash\"", "\"meteor\"");
+    let start = format!("line {}, plan.faults[0].kind: unknown variant `meteor`", fault + 4);
+    assert!(error.starts_with(&start), "{error}");
+    let error = replaced("\"node\": 2", "\"node\": 4");
+    let expected = format!("line {}, plan.faults[0].kind: a node from 1 to 3, not 4", fault + 5);
+    assert_eq!(error, expected);
+    let error = replaced("\"families\": []", "\"families\": [\n\"\\u001b[31m\"]");
+    let start = "plan.families[0]: unknown variant `\\u{1b}[31m`, expected one of";
+    assert!(error.starts_with("line ") && error.contains(start), "{error}");
+    let error = replaced("\"seed\"", "\"sead\"");
+    assert!(error.starts_with("line 4, plan.sead: unknown field `sead`"), "{error}");
+    assert!(!error.contains(" at line "), "{error}");
     assert!(matches!(Plan::from_json(""), Err(PlanError::Malformed { line: 0 | 1, .. })));
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read as _};
 use quorate_core::Instant;
 
 use super::{History, Outcome, Value, Vocabulary, Words};
+use crate::wording;
 
 /// Why a file is no history. All name the line, from 1.
 ///
@@ -22,6 +23,25 @@ pub enum ReadError {
         expected: &'static str,
         /// What is there, shortened.
         found: String,
+    },
+    /// A line is no JSON, or has not the fields of the format. Correct the line, or choose another
+    /// format.
+    #[error("line {line}: expected a JSON object with the fields of the format: {reason}")]
+    Json {
+        /// Which line.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A call returns as another operation. Lines are missing, or two files were mixed.
+    #[error("line {line}: expected `{called}` to return, as it was called, found `{returned}`")]
+    OtherReturn {
+        /// Which line.
+        line: u64,
+        /// Which operation was called.
+        called: String,
+        /// Which one returns.
+        returned: String,
     },
     /// A process returns that calls nothing. Lines are missing, or two files were mixed.
     #[error("line {line}: expected a call of process {process} before its return")]
@@ -232,7 +252,7 @@ pub(super) fn malformed(line: u64, expected: &'static str, found: &str) -> ReadE
     if found.is_empty() {
         found.push_str("nothing");
     }
-    ReadError::Malformed { line, expected, found }
+    ReadError::Malformed { line, expected, found: wording::visible(&found) }
 }
 
 /// Calls `each` with the number and the content of each line that is not blank.

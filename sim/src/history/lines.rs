@@ -7,14 +7,17 @@
 //!
 //! The type is `invoke`, `ok`, `fail` or `info`. `op`, `key`, `value` and `time` may be left out;
 //! without times, the order of the lines is that of time. Other fields are ignored. A line that
-//! returns needs no `f`, `key` or `value` of its own but what was read.
+//! returns needs no `f`, `key` or `value` of its own but what was read; its `f` and its `op`, if it has
+//! them, are those of its call.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use serde::Deserialize;
 
 use super::ledger::{Ledger, Step, each_line, malformed};
 use super::{History, Outcome, ReadError, Value, Vocabulary, Words};
+use crate::wording;
 
 /// Reads a history. Memory is that of the history and one line.
 ///
@@ -39,7 +42,8 @@ pub fn read<V: Vocabulary>(
     input: impl BufRead,
 ) -> Result<History<V::Operation, V::Return>, ReadError> {
     let mut ledger = Ledger::new(vocabulary);
-    let (mut ops, mut has_time) = (Vec::new(), None);
+    // The `op` and the `f` of what each process called last.
+    let (mut calls, mut has_time) = (BTreeMap::new(), None);
     each_line(input, |at, text| {
         let line: Line = serde_json::from_str(text).map_err(|error| bad_json(at, &error))?;
         let time = line.time.unwrap_or(at);
@@ -50,19 +54,25 @@ pub fn read<V: Vocabulary>(
         let step = match line.kind {
             Kind::Invoke => {
                 let Some(f) = line.f else { return Err(malformed(at, "an `f`", text)) };
-                ops.push(line.op);
-                Step::Invoke(Words { f, key: line.key, value: line.value })
+                let words = Words { f: f.clone(), key: line.key, value: line.value };
+                ledger.add(at, line.process, time, Step::Invoke(words))?;
+                calls.insert(line.process, (line.op, f));
+                return Ok(());
             }
             Kind::Ok => Step::Ok(line.value),
             Kind::Fail => Step::Fail,
             Kind::Info => Step::Info,
         };
-        if let Some(index) = ledger.open_index(line.process)
-            && line.kind != Kind::Invoke
-            && let (Some(called), Some(op)) = (ops[index], line.op)
-            && called != op
-        {
-            return Err(malformed(at, "the `op` of the open call", &op.to_string()));
+        if let Some((called_op, called)) = calls.remove(&line.process) {
+            if let (Some(called), Some(op)) = (called_op, line.op)
+                && called != op
+            {
+                return Err(malformed(at, "the `op` of the open call", &op.to_string()));
+            }
+            if let Some(returned) = line.f.filter(|it| *it != called) {
+                let (called, returned) = (wording::visible(&called), wording::visible(&returned));
+                return Err(ReadError::OtherReturn { line: at, called, returned });
+            }
         }
         ledger.add(at, line.process, time, step)
     })?;
@@ -110,10 +120,12 @@ pub(super) fn kind_and_value<V: Vocabulary>(
 
 /// Makes the error for a line that is not the JSON of its format.
 pub(super) fn bad_json(line: u64, error: &serde_json::Error) -> ReadError {
-    // Of its place only the column is right: it was given one line.
-    let text = error.to_string();
-    let reason = text.rfind(" at line ").map_or(&*text, |end| &text[..end]);
-    malformed(line, "a JSON object with the fields of the format", reason)
+    let mut reason = wording::reason(error);
+    if !error.is_data() {
+        // Of its place only the column is right: it was given one line.
+        reason = format!("no JSON from column {} on, {reason}", error.column());
+    }
+    ReadError::Json { line, reason }
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-/// A value of a history in a file. `Display` writes JSON.
+use crate::wording;
+
+/// A value of a history in a file. `Display` writes JSON, with what a terminal would act on or not
+/// show as an escape.
 ///
 /// Numbers are whole: what a checker compares must be equal or not. Copies share their content.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -173,8 +176,9 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
-            it if u32::from(it) < 0x20 => write!(f, "\\u{:04x}", u32::from(it))?,
-            it => f.write_char(it)?,
+            it if wording::is_visible(it) => f.write_char(it)?,
+            // All of them have four digits.
+            it => write!(f, "\\u{:04x}", u32::from(it))?,
         }
     }
     f.write_char('"')

@@ -84,7 +84,6 @@ impl Clients {
         }
         let client = free[below(&mut self.draw, free.len())];
         let words = self.work.next(client, &mut self.draw);
-        self.operations.reads += u64::from(self.work.is_read(&words));
         self.request(now, client, words, false)
     }
 
@@ -130,7 +129,7 @@ impl Clients {
     ) -> Result<(), MisdeedKind> {
         let body = &message.body;
         let Some(id) = body.in_reply_to else { return Ok(()) };
-        let Some(Open { client, words, .. }) = self.open.get(&id) else { return Ok(()) };
+        let Some(Open { client, words, is_last, .. }) = self.open.get(&id) else { return Ok(()) };
         let Client { node, number, .. } = self.clients[*client];
         if node != from || message.dest != format!("c{number}") {
             return Ok(());
@@ -152,6 +151,11 @@ impl Clients {
                 Err(expected) => return Err(wrong(format!("expected {expected}"))),
             },
         };
+        if let End::Ok(value) = &end
+            && let Some(why) = self.work.excess(*client, value, *is_last)
+        {
+            return Err(MisdeedKind::Endless { why });
+        }
         self.end(now, id, end);
         Ok(())
     }
@@ -166,8 +170,11 @@ impl Clients {
     }
 
     fn end(&mut self, now: Instant, id: u64, end: End) {
-        let Some(Open { client, call, is_last, .. }) = self.open.remove(&id) else { return };
-        let Operations { ok, failed, unknown, .. } = &mut self.operations;
+        let Some(open) = self.open.remove(&id) else { return };
+        let Open { client, words, call, is_last, .. } = open;
+        let Operations { ok, failed, unknown, reads } = &mut self.operations;
+        // Here, and not at the call: a run may end before its operations do.
+        *reads += u64::from(!is_last && self.work.is_read(&words));
         let (count, process) = match end {
             End::Ok(value) => (ok, Some(self.seen.ok(call, now, value))),
             End::Fail => (failed, Some(self.seen.fail(call, now))),

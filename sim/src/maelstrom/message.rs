@@ -95,12 +95,8 @@ impl Message {
     }
 
     fn parse(line: &[u8]) -> Result<Self, MessageError> {
-        let raw: Raw = serde_json::from_slice(line).map_err(|error| {
-            // Of its place only the column is right: it was given one line.
-            let text = error.to_string();
-            let reason = text.rfind(" at line ").map_or(&*text, |end| &text[..end]);
-            malformed(line, reason)
-        })?;
+        let raw: Raw = serde_json::from_slice(line)
+            .map_err(|error| malformed(line, &crate::wording::reason(&error)))?;
         let mut fields = raw.body;
         let Some(Value::String(kind)) = fields.remove("type") else {
             return Err(malformed(line, "`body` has no `type` that is a text"));

@@ -6,8 +6,14 @@
 //!         last lines    <- stderr thread <--------+
 //! ```
 //!
-//! A program is ended by its process id: first its input is closed, then it has a moment, then it
-//! is killed. That also happens when a run panics.
+//! First its input is closed, then it has a moment, then it is killed. That also happens when a run
+//! panics.
+//!
+//! On Unix each program leads a process group of its own, and what is left of the group is killed
+//! with it: what a script started goes, too. Only a process that leaves its group stays. The groups
+//! are killed by the program `kill`: std cannot, and it takes no `unsafe` and no other crate. Where
+//! `kill` is missing, only the programs themselves are ended. A group gets no Ctrl-C of a terminal:
+//! when the run itself is killed, programs see the end of their input, and no more.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -44,6 +50,7 @@ pub(super) enum Said {
 pub(super) struct Nodes {
     nodes: Vec<Node>,
     grace: Duration,
+    has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -59,7 +66,7 @@ pub(super) struct Full;
 
 impl Nodes {
     pub(super) fn new(grace: Duration) -> Self {
-        Self { nodes: Vec::new(), grace }
+        Self { nodes: Vec::new(), grace, has_ended: false }
     }
 
     /// Starts one more node, whose words go to `said` with its index.
@@ -72,13 +79,16 @@ impl Nodes {
         // A name alone would be looked for in `PATH` only.
         let is_here = program.path.components().count() == 1 && program.path.is_file();
         let path = if is_here { Path::new(".").join(&program.path) } else { program.path.clone() };
-        let mut child = Command::new(path)
+        let mut command = Command::new(path);
+        command
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn()?;
         let index = self.nodes.len();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let stderr = child.stderr.take();
@@ -125,9 +135,13 @@ impl Nodes {
         self.nodes[index].stderr.lock().iter().cloned().collect()
     }
 
-    /// Ends all nodes, and returns those that had to be killed.
+    /// Ends all nodes with what they started, and returns those that had to be killed.
     #[expect(clippy::disallowed_methods, reason = "processes live in real time")]
     pub(super) fn end(&mut self) -> Vec<usize> {
+        // Only once: later their ids may be those of others.
+        if std::mem::replace(&mut self.has_ended, true) {
+            return Vec::new();
+        }
         for node in &mut self.nodes {
             node.input = None;
         }
@@ -136,15 +150,30 @@ impl Nodes {
         while !self.nodes.iter_mut().all(has_ended) && Instant::now() < deadline {
             std::thread::sleep(POLL);
         }
-        let mut killed = Vec::new();
-        for (index, node) in self.nodes.iter_mut().enumerate() {
-            if !has_ended(node) {
-                _ = node.child.kill();
-                _ = node.child.wait();
-                killed.push(index);
-            }
+        let all = self.nodes.iter_mut().enumerate();
+        let lingering: Vec<usize> =
+            all.filter_map(|(index, node)| (!has_ended(node)).then_some(index)).collect();
+        self.kill_groups();
+        for index in &lingering {
+            let child = &mut self.nodes[*index].child;
+            _ = child.kill();
+            _ = child.wait();
         }
-        killed
+        lingering
+    }
+
+    /// Kills what is left of all process groups. Whether there was anything does not matter.
+    fn kill_groups(&self) {
+        if cfg!(unix) && !self.nodes.is_empty() {
+            let groups = self.nodes.iter().map(|node| format!("-{}", node.child.id()));
+            _ = Command::new("kill")
+                .args(["-KILL", "--"])
+                .args(groups)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
     }
 }
 

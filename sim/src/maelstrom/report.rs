@@ -42,7 +42,7 @@ pub struct Report {
     pub verdict: Verdict,
 }
 
-/// How many operations clients called, and how they ended.
+/// How many operations of clients ended, and how. Those that a stop cut off are not counted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Operations {
@@ -94,7 +94,7 @@ pub struct Misdeed {
     pub stderr: Vec<String>,
 }
 
-/// What a node did that it must not. All but the last two end the run.
+/// What a node did that it must not. The last two do not end the run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MisdeedKind {
@@ -127,6 +127,11 @@ pub enum MisdeedKind {
         request: String,
         /// How long it had.
         waited: Duration,
+    },
+    /// Its answers have more than there can be, or more than a run keeps.
+    Endless {
+        /// What was too much.
+        why: String,
     },
     /// It answered none of its clients' requests.
     AnswersNobody {
@@ -194,7 +199,7 @@ impl Report {
     /// Reads are usually free, and many of them make any other cost look small.
     #[must_use]
     pub fn messages_per_update(&self) -> f64 {
-        ratio(self.messages.between_nodes, self.operations.count() - self.operations.reads)
+        ratio(self.messages.between_nodes, self.operations.updates())
     }
 
     /// Returns which part of the operations happened for certain, from 0 to 1.
@@ -209,6 +214,12 @@ impl Operations {
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.ok + self.failed + self.unknown
+    }
+
+    /// Returns how many of them were no reads.
+    #[must_use]
+    pub const fn updates(&self) -> u64 {
+        self.count().saturating_sub(self.reads)
     }
 }
 
@@ -305,6 +316,7 @@ impl fmt::Display for MisdeedKind {
             Self::Silent { request, waited } => {
                 write!(f, "did not answer `{request}` within {waited:?}")
             }
+            Self::Endless { why } => write!(f, "has no end: {why}"),
             Self::AnswersNobody { requests } => write!(f, "answered none of {requests} requests"),
             Self::Lingers => f.write_str("did not end when its input ended, and was killed"),
         }

@@ -18,7 +18,7 @@ use super::network::{Network, node_name};
 use super::process::{Nodes, Said};
 use super::report::{Judged, MisdeedKind, RunError, Verdict};
 use super::services::Services;
-use super::workloads::Workload;
+use super::workloads::{Finals, Workload};
 use crate::Recording;
 
 pub(super) struct Run<'a> {
@@ -37,8 +37,7 @@ pub(super) struct Run<'a> {
     /// For each node, how much it said since when.
     said_lately: Vec<(Instant, u64)>,
     pub(super) partitions: u32,
-    /// The last operation of each node.
-    finals: Vec<usize>,
+    finals: Finals,
 }
 
 /// Why a run ends early: who, and what it did.
@@ -77,7 +76,7 @@ impl<'a> Run<'a> {
             next_control: 1,
             said_lately: vec![(Instant::from_nanos(0), 0); config.nodes],
             partitions: 0,
-            finals: Vec::new(),
+            finals: Finals::new(),
         })
     }
 
@@ -194,9 +193,10 @@ impl<'a> Run<'a> {
     /// answer.
     fn read_last(&mut self) -> Result<(), Stop> {
         let mut failures = vec![0; self.config.nodes];
+        let mut last = None;
         for _ in 0..LAST_ROUNDS {
             let missing =
-                |node: &usize| self.finals.get(*node).is_some_and(|it| !self.clients.is_ok(*it));
+                |node: &usize| self.finals.get(node).is_some_and(|it| !self.clients.is_ok(*it));
             let missing: Vec<usize> = (0..self.config.nodes).filter(missing).collect();
             for node in &missing {
                 failures[*node] += 1;
@@ -212,32 +212,32 @@ impl<'a> Run<'a> {
                     self.step(next)?;
                 }
             }
-            if !self.ask_last()? {
+            last = self.ask_last()?;
+            if last.is_none() {
                 return Ok(());
             }
             self.wait_for_clients()?;
         }
-        Ok(())
+        // What was not read to its end cannot be judged as if it were.
+        let why = format!("after {LAST_ROUNDS} last reads there was still more");
+        last.map_or(Ok(()), |node| Err((node, MisdeedKind::Endless { why })))
     }
 
-    /// Asks each node its next last question. Returns whether there was any.
-    fn ask_last(&mut self) -> Result<bool, Stop> {
-        let mut has_asked = false;
+    /// Asks each node its next last question. Returns the last one that was asked, if there was any.
+    fn ask_last(&mut self) -> Result<Option<usize>, Stop> {
+        let mut last = None;
         for node in 0..self.config.nodes {
-            let before = self.finals.get(node).copied();
+            let before = self.finals.get(&node).copied();
             let Some((position, (_, message))) =
                 self.clients.call_last(self.clock.now(), node, before)
             else {
                 continue;
             };
-            has_asked = true;
             self.send_to(node, &message)?;
-            match self.finals.get_mut(node) {
-                Some(last) => *last = position,
-                None => self.finals.push(position),
-            }
+            self.finals.insert(node, position);
+            last = Some(node);
         }
-        Ok(has_asked)
+        Ok(last)
     }
 
     /// Does what is due, and waits for what comes next, at most until `until`.

@@ -22,6 +22,7 @@ mod set;
 mod txn;
 mod unique;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -129,6 +130,9 @@ impl fmt::Display for Workload {
 /// What clients saw, in the words of the file.
 pub(super) type Seen = History<Words, Value>;
 
+/// For each node, the position of its last final read in what clients saw.
+pub(super) type Finals = BTreeMap<usize, usize>;
+
 /// One workload.
 pub(super) trait Work {
     /// Draws the next operation of a client. Those of one client come one after the other.
@@ -165,8 +169,13 @@ pub(super) trait Work {
         words.f == "read"
     }
 
-    /// Judges. `finals` are the positions of the final reads, the last one of each node.
-    fn judge(&self, seen: &Seen, finals: &[usize]) -> Judged;
+    /// Counts what an answer adds to the history. Returns why it is too much, if it is.
+    fn excess(&mut self, _client: usize, _value: &Value, _is_last: bool) -> Option<String> {
+        None
+    }
+
+    /// Judges, by what all clients saw and the final reads.
+    fn judge(&self, seen: &Seen, finals: &Finals) -> Judged;
 }
 
 /// The vocabulary of all workloads: words as they are.

@@ -6,9 +6,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use super::Plan;
+use super::place::{Place, line_of_version};
 use crate::client::OpId;
+use crate::wording;
 
-/// Why a plan cannot be read, or cannot be run.
+/// Why a plan cannot be read, or cannot be run. All name the line and the field.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -23,11 +25,18 @@ pub enum PlanError {
         expected: String,
     },
     /// It was written by another version of this crate.
-    #[error("the plan is of version {0}, and only version {VERSION} can be read")]
-    Version(u64),
+    #[error("line {line}, version: expected {VERSION}, which alone can be read, found {found}")]
+    Version {
+        /// The line in the file, from 1.
+        line: usize,
+        /// The version of the file.
+        found: u64,
+    },
     /// A value is out of its range.
-    #[error("{field}: {expected}")]
+    #[error("line {line}, {field}: {expected}")]
     OutOfRange {
+        /// The line in the file, from 1.
+        line: usize,
         /// The path to the value, as in `plan.faults[2].kind`.
         field: String,
         /// What would be right.
@@ -45,6 +54,14 @@ struct File {
 #[derive(Deserialize)]
 struct OnlyVersion {
     version: u64,
+}
+
+/// A value of a plan that is out of its range.
+#[derive(Debug, Error)]
+#[error("{place}: {expected}")]
+pub(crate) struct OutOfRange {
+    place: Place,
+    expected: String,
 }
 
 impl Plan {
@@ -68,10 +85,13 @@ impl Plan {
     pub fn from_json(text: &str) -> Result<Self, PlanError> {
         let OnlyVersion { version } = read(text)?;
         if version != VERSION {
-            return Err(PlanError::Version(version));
+            return Err(PlanError::Version { line: line_of_version(text), found: version });
         }
         let File { plan, .. } = read(text)?;
-        plan.validate()?;
+        plan.validate().map_err(|OutOfRange { place, expected }| {
+            let line = place.line(text);
+            PlanError::OutOfRange { line, field: place.to_string(), expected }
+        })?;
         Ok(plan)
     }
 
@@ -99,19 +119,19 @@ impl Plan {
         plan
     }
 
-    pub(crate) fn validate(&self) -> Result<(), PlanError> {
-        let fail = |field: String, expected: String| Err(PlanError::OutOfRange { field, expected });
+    pub(crate) fn validate(&self) -> Result<(), OutOfRange> {
+        let fail = |place, expected: String| Err(OutOfRange { place, expected });
         if self.nodes == 0 || NODES_MAX < self.nodes {
-            return fail("plan.nodes".into(), format!("from 1 to {NODES_MAX}"));
+            return fail(Place::Field("nodes"), format!("from 1 to {NODES_MAX}"));
         }
         if CLIENTS_MAX < self.clients {
-            return fail("plan.clients".into(), format!("at most {CLIENTS_MAX}"));
+            return fail(Place::Field("clients"), format!("at most {CLIENTS_MAX}"));
         }
         for (index, fault) in self.faults.iter().enumerate() {
             let is_known = |node: &NodeId| (1..=self.nodes as u64).contains(&node.0);
             if let Some(node) = fault.kind.nodes().iter().find(|node| !is_known(node)) {
-                let field = format!("plan.faults[{index}].kind");
-                return fail(field, format!("a node from 1 to {}, not {}", self.nodes, node.0));
+                let expected = format!("a node from 1 to {}, not {}", self.nodes, node.0);
+                return fail(Place::NodeOfFault(index, node.0), expected);
             }
         }
         Ok(())
@@ -121,14 +141,14 @@ impl Plan {
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PlanError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = error.path().to_string();
+        let field = wording::visible(&error.path().to_string());
         let inner = error.into_inner();
-        PlanError::Malformed { line: inner.line(), field, expected: inner.to_string() }
+        PlanError::Malformed { line: inner.line(), field, expected: wording::reason(&inner) }
     })?;
     deserializer.end().map_err(|error| PlanError::Malformed {
         line: error.line(),
         field: "the end".into(),
-        expected: error.to_string(),
+        expected: wording::reason(&error),
     })?;
     Ok(value)
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::write::VERSION;
 use super::{Event, Kind, Recording, Why};
+use crate::wording;
 
 /// Why a file is no recording. Lines count from 1.
 #[derive(Debug, Error)]
@@ -37,12 +38,14 @@ pub enum ReadError {
         line: u64,
     },
     /// A line is no JSON: cut off, perhaps.
-    #[error("line {line} is no JSON")]
+    #[error("line {line} is no JSON from column {column} on: {reason}")]
     Syntax {
         /// Which.
         line: u64,
-        /// What is wrong with it. The line that it names is always 1; the column counts.
-        source: serde_json::Error,
+        /// Where in it, from 1.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
     },
     /// A field is missing, or is not what it must be.
     #[error("line {line}, field `{field}`: expected {expected}, found {found}")]
@@ -72,6 +75,10 @@ impl Recording {
     /// Empty lines and unknown fields are skipped: fields may be added. Takes memory in proportion
     /// to what it reads.
     ///
+    /// Where something happened and whom a fault concerns must be in the header. What may go back is
+    /// time. What arrives or ends need not have been sent or begun: a recording may begin in the
+    /// middle of a run.
+    ///
     /// # Errors
     ///
     /// The first thing that is wrong, and where. Nothing is kept of the lines before.
@@ -79,8 +86,9 @@ impl Recording {
         let mut lines = Lines { source, line: 0, bytes: Vec::new() };
         let Some(header) = lines.next()? else { return Err(ReadError::Empty) };
         let mut recording = header.recording()?;
+        let nodes = recording.nodes.iter().map(|node| node.id).collect();
         while let Some(fields) = lines.next()? {
-            recording.events.push(fields.event()?);
+            recording.events.push(fields.event(&nodes)?);
         }
         Ok(recording)
     }
@@ -109,8 +117,10 @@ impl<S: BufRead> Lines<S> {
             }
         }
         let line = self.line;
-        let value = serde_json::from_slice(&self.bytes)
-            .map_err(|source| ReadError::Syntax { line, source })?;
+        let value = serde_json::from_slice(&self.bytes).map_err(|error| {
+            let (column, reason) = (error.column(), wording::reason(&error));
+            ReadError::Syntax { line, column, reason }
+        })?;
         let Value::Object(map) = value else {
             let found = shortened(&value);
             let field = String::new();
@@ -162,11 +172,22 @@ impl Fields {
         Ok(recording)
     }
 
-    fn event(mut self) -> Result<Event, ReadError> {
+    fn event(mut self, nodes: &BTreeSet<u64>) -> Result<Event, ReadError> {
         let at = self.number("t")?;
         let node = self.optional_number("n")?;
         let name = self.take("k", "a kind of event", text)?;
+        if let Some(id) = node.filter(|id| !nodes.contains(id)) {
+            return Err(self.wrong("n", KNOWN, Some(&id.into())));
+        }
         let kind = self.kind(&name)?;
+        if let Kind::Fault { nodes: of, from, until, .. } = &kind {
+            if let Some(id) = of.iter().find(|id| !nodes.contains(id)) {
+                return Err(self.wrong("nodes", KNOWN, Some(&(*id).into())));
+            }
+            if let Some(until) = until.filter(|until| until < from) {
+                return Err(self.wrong("until", "no time before `from`", Some(&until.into())));
+            }
+        }
         let is_of_a_node =
             !matches!(kind, Kind::Note { .. } | Kind::Fault { .. } | Kind::Violation { .. })
                 && kind.operation().is_none();
@@ -303,6 +324,8 @@ fn shortened(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+const KNOWN: &str = "the id of a node of line 1";
 
 const NUMBER: &str = "a whole number from 0 to 2^64 - 1";
 

@@ -20,6 +20,7 @@ enum Fault {
     PutsInLater,
     IsEmptyWhileBusy,
     TakesTwo,
+    LeavesTwo,
     HoldsUpOthers,
 }
 
@@ -105,6 +106,13 @@ impl queue::Queue for Queue {
             pause().await;
             second.into_iter().for_each(|second| values.borrow_mut().push_front(second));
         }
+        if let (Fault::LeavesTwo, Some(first)) = (self.fault, first) {
+            // Until it is told that it was taken.
+            values.borrow_mut().push_front(first);
+            values.borrow_mut().push_front(first);
+            pause().await;
+            values.borrow_mut().drain(..2);
+        }
         pause().await;
         let again = last.get().filter(|_| self.fault == Fault::RepeatsTheLast);
         last.set(first);
@@ -119,7 +127,7 @@ fn a_queue_without_a_fault_passes() {
 
 #[test]
 fn each_fault_of_a_queue_is_named() {
-    let faults: [(Fault, &[&str]); 8] = [
+    let faults: [(Fault, &[&str]); 9] = [
         (Fault::IsAStack, &["what_is_first_in_is_first_out"]),
         (Fault::LooksThenTakes, &["nothing_is_lost_or_taken_twice", "histories_are_linearizable"]),
         (Fault::RepeatsTheLast, &["a_value_is_taken_once", "an_emptied_queue_goes_on"]),
@@ -127,6 +135,7 @@ fn each_fault_of_a_queue_is_named() {
         (Fault::PutsInLater, &["nothing_is_lost_or_taken_twice"]),
         (Fault::IsEmptyWhileBusy, &["histories_are_linearizable"]),
         (Fault::TakesTwo, &["a_dropped_dequeue_takes_one_value_at_most"]),
+        (Fault::LeavesTwo, &["a_dropped_dequeue_takes_one_value_at_most"]),
         (Fault::HoldsUpOthers, &["a_dropped_operation_holds_up_nobody"]),
     ];
     // They mostly wait.

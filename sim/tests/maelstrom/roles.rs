@@ -80,6 +80,7 @@ impl Node {
             "txn" => self.transact(message),
             kind => {
                 let body = match kind {
+                    "read" if self.role == "reads wrongly" => Body::new("reads"),
                     "read" if body.field("key").is_none() => Body::new("read_ok")
                         .with("messages", self.elements.clone())
                         .with("value", self.value()),
@@ -210,6 +211,11 @@ impl Node {
             "poll" => {
                 let offsets = body.field("offsets").and_then(Value::as_object);
                 let mut messages = Map::new();
+                let made_up = match &*self.role {
+                    "always has more" => 2_000,
+                    "always has one more" => 1,
+                    _ => 0,
+                };
                 for (key, from) in offsets.into_iter().flatten() {
                     let from = from.as_u64().and_then(|it| usize::try_from(it).ok()).unwrap_or(0);
                     let log = self.logs.get(key).map(Vec::as_slice).unwrap_or_default();
@@ -219,7 +225,10 @@ impl Node {
                         _ => true,
                     };
                     let entries = log.iter().enumerate().skip(from).filter(is_kept).take(5);
-                    let entries: Value = entries.map(|(at, it)| json!([at, it])).collect();
+                    let entries = entries.map(|(at, it)| json!([at, it]));
+                    let more = (from..from + made_up).map(|at| json!([at, 1_000_000 + at]));
+                    let entries: Value =
+                        if made_up == 0 { entries.collect() } else { more.collect() };
                     messages.insert(key.clone(), entries);
                 }
                 answer.with("msgs", messages)

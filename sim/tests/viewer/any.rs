@@ -81,3 +81,17 @@ pub(crate) fn recording(events: usize) -> impl Strategy<Value = Recording> {
         recording
     })
 }
+
+/// The same, with only what may be read: of the nodes that it has, with faults that end after they
+/// begin.
+pub(crate) fn with_known_nodes(mut recording: Recording) -> Recording {
+    let ids: Vec<u64> = recording.nodes.iter().map(|node| node.id).collect();
+    recording.events.retain(|event| event.node.is_none_or(|id| ids.contains(&id)));
+    for event in &mut recording.events {
+        if let Kind::Fault { nodes, from, until, .. } = &mut event.kind {
+            nodes.retain(|id| ids.contains(id));
+            *until = until.map(|until| until.max(*from));
+        }
+    }
+    recording
+}

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{ListHistory, ListOp, RegisterHistory, RwOp};
 use crate::check::cycles::{Hop, Kinds};
 use crate::history::Value;
+use crate::wording;
 
 /// Describes the transactions of a history.
 pub(super) trait Words {
@@ -179,7 +180,7 @@ pub(super) struct Name<'a>(pub(super) &'a Value);
 impl std::fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Value::Text(text) => f.write_str(text),
+            Value::Text(text) => f.write_str(&wording::visible(text)),
             value => write!(f, "{value}"),
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use quorate_core::{Instant, SplitMix64};
 
-use super::{Half, Judged, Seen, Verdict, Work, json_of, value_of};
+use super::{Finals, Half, Judged, Seen, Verdict, Work, json_of, value_of};
 use crate::history::{Outcome, Value, Words};
 use crate::maelstrom::message::Body;
 
@@ -55,12 +55,12 @@ impl Work for Adds {
         before.is_none().then(|| Words::new("read", Value::Null))
     }
 
-    fn judge(&self, seen: &Seen, finals: &[usize]) -> Judged {
+    fn judge(&self, seen: &Seen, finals: &Finals) -> Judged {
         judge(seen, finals)
     }
 }
 
-fn judge(seen: &Seen, finals: &[usize]) -> Judged {
+fn judge(seen: &Seen, finals: &Finals) -> Judged {
     let mut acceptable = Sums::new();
     let mut adds = Vec::new();
     for span in seen.spans() {
@@ -73,7 +73,7 @@ fn judge(seen: &Seen, finals: &[usize]) -> Judged {
         adds.push((span.called, i128::from(delta)));
     }
     let note = format!("acceptable {acceptable}");
-    for (node, index) in finals.iter().enumerate() {
+    for (node, index) in finals {
         let Some(found) = returned(seen, *index) else { continue };
         if !acceptable.has(found) {
             let why = format!("the last read of n{} is {found}, {note}", node + 1);
@@ -199,7 +199,7 @@ mod tests {
     /// Adds what is known and what is not, and reads; all reads are final.
     fn check(known: &[i64], unknown: &[i64], reads: &[i64]) -> Judged {
         let mut seen: Seen = History::new();
-        let mut finals = Vec::new();
+        let mut finals = Finals::new();
         for delta in known {
             let process = seen.start();
             let call = seen.invoke(process, at(1), Words::new("add", (*delta).into()));
@@ -212,7 +212,7 @@ mod tests {
         }
         for found in reads {
             let process = seen.start();
-            finals.push(seen.spans().len());
+            finals.insert(finals.len(), seen.spans().len());
             let call = seen.invoke(process, at(3), Words::new("read", Value::Null));
             _ = seen.ok(call, at(4), (*found).into());
         }
@@ -243,7 +243,7 @@ mod tests {
         let add = seen.invoke(process, at(3), Words::new("add", 7.into()));
         _ = seen.ok(add, at(4), Value::Null);
         let why = "process 0 read 7, where all additions so far give 0 to 0";
-        assert_eq!(judge(&seen, &[]).verdict, Verdict::Invalid(why.to_owned()));
+        assert_eq!(judge(&seen, &Finals::new()).verdict, Verdict::Invalid(why.to_owned()));
     }
 
     #[test]

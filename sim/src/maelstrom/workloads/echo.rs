@@ -2,7 +2,7 @@
 
 use quorate_core::SplitMix64;
 
-use super::{Judged, Seen, Verdict, Work, json_of, value_of};
+use super::{Finals, Judged, Seen, Verdict, Work, json_of, value_of};
 use crate::history::{Value, Words};
 use crate::maelstrom::message::Body;
 
@@ -26,7 +26,7 @@ impl Work for Echo {
         body.field("echo").map(value_of).ok_or("a field `echo`")
     }
 
-    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+    fn judge(&self, seen: &Seen, _finals: &Finals) -> Judged {
         for span in seen.spans() {
             if let Some(returned) = span.outcome.returned()
                 && *returned != span.operation.value

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use quorate_core::SplitMix64;
 use serde_json::{Map, Value as Json};
 
-use super::{Judged, Keys, Seen, Verdict, Work, invalid, items, json_of, value_of, written};
+use super::{
+    Finals, Judged, Keys, Seen, Verdict, Work, invalid, items, json_of, value_of, written,
+};
 use crate::check::log;
 use crate::history::{Value, Vocabulary, Words, lines};
 use crate::maelstrom::message::Body;
@@ -25,6 +27,10 @@ pub(super) struct Logs {
     /// Who commits how far it read a key: the first that polled it. So a node may keep the last
     /// commit or the greatest.
     owners: BTreeMap<String, usize>,
+    /// For each client, how many messages its last reads returned.
+    last_read: BTreeMap<usize, u64>,
+    /// How many bytes answers may still add to what is kept.
+    room: usize,
 }
 
 impl Default for Logs {
@@ -35,6 +41,8 @@ impl Default for Logs {
             positions: BTreeMap::new(),
             used: BTreeMap::new(),
             owners: BTreeMap::new(),
+            last_read: BTreeMap::new(),
+            room: ROOM,
         }
     }
 }
@@ -112,7 +120,29 @@ impl Work for Logs {
         matches!(&*words.f, "poll" | "list_committed_offsets")
     }
 
-    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+    /// Nobody can read many more messages than were sent. A few that come twice, or from nowhere,
+    /// are left to the judge, which knows more of them.
+    fn excess(&mut self, client: usize, value: &Value, is_last: bool) -> Option<String> {
+        let log = |pair: &Value| pair.as_pair().map_or(0, |(_, log)| items(log).len() as u64);
+        let mut count: u64 = items(value).iter().map(log).sum();
+        let mut of = "a poll";
+        if is_last {
+            let all = self.last_read.entry(client).or_default();
+            *all += count;
+            (count, of) = (*all, "the last polls");
+        }
+        let sent = self.message.unsigned_abs();
+        if 2 * sent + SPARE < count {
+            return Some(format!("{of} returned {count} messages, of {sent} ever sent"));
+        }
+        match self.room.checked_sub(value.bytes()) {
+            Some(room) => self.room = room,
+            None => return Some("what clients were told does not fit into memory".to_owned()),
+        }
+        None
+    }
+
+    fn judge(&self, seen: &Seen, _finals: &Finals) -> Judged {
         let judge = log::Logs { is_read_to_the_end: true };
         let history = match lines::read(&judge, &*written(&AsLogs, seen)) {
             Ok(history) => history,
@@ -179,8 +209,11 @@ impl Logs {
             for entry in log.iter() {
                 let (offset, _) = entry.as_pair()?;
                 let next = offset.as_integer()?.saturating_add(1);
-                let position = positions.entry(key.to_string()).or_insert(0);
-                *position = next.max(*position);
+                // Of a log that nobody asked for, there is nothing to go on with.
+                if self.used.contains_key(&**key) {
+                    let position = positions.entry(key.to_string()).or_insert(0);
+                    *position = next.max(*position);
+                }
             }
         }
         Some(())
@@ -204,4 +237,39 @@ fn map_of(value: &Value) -> Json {
         _ => None,
     };
     Json::Object(items(value).iter().filter_map(pair).collect::<Map<_, _>>())
+}
+
+/// How many more messages than were sent may be read, besides each of them once more.
+const SPARE: u64 = 1_000;
+/// How many bytes of answers are kept. A long run at a high rate needs a tenth of it.
+const ROOM: usize = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(messages: i64) -> Value {
+        let entries = (0..messages).map(|at| Value::list([at.into(), at.into()]));
+        Value::list([Value::list(["0".into(), Value::list(entries)])])
+    }
+
+    #[test]
+    fn what_was_never_sent_is_too_much() {
+        let mut logs = Logs { message: 10, ..Logs::default() };
+        let why = "a poll returned 1021 messages, of 10 ever sent";
+        assert_eq!(logs.excess(0, &poll(1_020), false), None);
+        assert_eq!(logs.excess(0, &poll(1_021), false), Some(why.to_owned()));
+        assert_eq!(logs.excess(0, &poll(1_000), true), None);
+        assert_eq!(logs.excess(1, &poll(1_000), true), None);
+        let why = "the last polls returned 1021 messages, of 10 ever sent";
+        assert_eq!(logs.excess(0, &poll(21), true), Some(why.to_owned()));
+    }
+
+    #[test]
+    fn what_is_kept_has_a_limit() {
+        let mut logs = Logs { room: 1_000, ..Logs::default() };
+        assert_eq!(logs.excess(0, &poll(3), false), None);
+        let long = Value::from(&*"x".repeat(1_000));
+        assert!(logs.excess(0, &long, false).is_some_and(|why| why.contains("memory")));
+    }
 }

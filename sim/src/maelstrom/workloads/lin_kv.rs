@@ -5,7 +5,9 @@
 
 use quorate_core::SplitMix64;
 
-use super::{Judged, Keys, Plain, Seen, Verdict, Work, invalid, json_of, value_of, written};
+use super::{
+    Finals, Judged, Keys, Plain, Seen, Verdict, Work, invalid, json_of, value_of, written,
+};
 use crate::check::models::Register;
 use crate::check::{self, Each, Linearizable};
 use crate::history::{Value, Words, lines};
@@ -58,7 +60,7 @@ impl Work for Registers {
         }
     }
 
-    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+    fn judge(&self, seen: &Seen, _finals: &Finals) -> Judged {
         let file = written(&Plain, seen);
         let history = lines::read(&Each(Register), &*file).expect("what is written is read");
         match Linearizable::by_key(Each(Register)).check(&history) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use quorate_core::{Instant, SplitMix64};
 
-use super::{Half, Judged, Seen, Verdict, Work, items, json_of, value_of};
+use super::{Finals, Half, Judged, Seen, Verdict, Work, items, json_of, value_of};
 use crate::history::{Outcome, Value, Words};
 use crate::maelstrom::message::Body;
 use crate::maelstrom::report::Latencies;
@@ -70,13 +70,13 @@ impl Work for Elements {
         before.is_none().then(|| Words::new("read", Value::Null))
     }
 
-    fn judge(&self, seen: &Seen, finals: &[usize]) -> Judged {
+    fn judge(&self, seen: &Seen, finals: &Finals) -> Judged {
         judge(seen, finals)
     }
 }
 
 /// Judges a set that only grows.
-fn judge(seen: &Seen, finals: &[usize]) -> Judged {
+fn judge(seen: &Seen, finals: &Finals) -> Judged {
     let mut acknowledged = Vec::new();
     let mut possible = BTreeSet::new();
     for span in seen.spans().iter().filter(|it| it.operation.f != "read") {
@@ -90,7 +90,7 @@ fn judge(seen: &Seen, finals: &[usize]) -> Judged {
     }
     let reads = Reads::of(seen, &acknowledged, &possible);
     let mut lost = BTreeMap::new();
-    for (node, index) in finals.iter().enumerate() {
+    for (node, index) in finals {
         let Some(found) = seen.spans()[*index].outcome.returned() else { continue };
         let found: BTreeSet<&Value> = items(found).iter().collect();
         for (element, _) in acknowledged.iter().filter(|(it, _)| !found.contains(it)) {
@@ -182,7 +182,7 @@ mod tests {
             let read = seen.invoke(reader, at(*time), Words::new("read", Value::Null));
             reader = seen.ok(read, at(time + 1), list(elements));
         }
-        judge(&seen, &[seen.spans().len() - 1])
+        judge(&seen, &Finals::from([(0, seen.spans().len() - 1)]))
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use quorate_core::SplitMix64;
 
-use super::{Judged, Keys, Plain, Seen, Verdict, Work, invalid, items, json_of, value_of, written};
+use super::{
+    Finals, Judged, Keys, Plain, Seen, Verdict, Work, invalid, items, json_of, value_of, written,
+};
 use crate::check::transactions::{ConsistencyModel, ListAppend, RwRegister, Time};
 use crate::history::{Value, Words, transactions};
 use crate::maelstrom::message::Body;
@@ -68,7 +70,7 @@ impl Work for Transactions {
         items(&words.value).iter().all(|it| items(it).first() == Some(&read))
     }
 
-    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+    fn judge(&self, seen: &Seen, _finals: &Finals) -> Judged {
         let file = written(&Plain, seen);
         let verdict = if self.write == APPEND {
             transactions::read(&ListAppend, &*file)

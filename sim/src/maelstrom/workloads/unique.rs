@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::SplitMix64;
 
-use super::{Judged, Seen, Verdict, Work, value_of};
+use super::{Finals, Judged, Seen, Verdict, Work, value_of};
 use crate::history::{Value, Words};
 use crate::maelstrom::message::Body;
 
@@ -24,7 +24,7 @@ impl Work for UniqueIds {
         body.field("id").map(value_of).ok_or("a field `id`")
     }
 
-    fn judge(&self, seen: &Seen, _finals: &[usize]) -> Judged {
+    fn judge(&self, seen: &Seen, _finals: &Finals) -> Judged {
         let mut first = BTreeMap::new();
         let (mut repeated, mut example) = (0_u64, None);
         for span in seen.spans() {
