@@ -1,5 +1,5 @@
-//! A zoo of small systems: each holds in every seed, and each bug that is planted in it is found, by
-//! a law that it is known to break.
+//! A zoo of small systems: each holds in every seed, and each bug that is planted in it is found,
+//! by a law that it is known to break.
 //!
 //! ```text
 //! cargo test -p quorate-sim --test zoo                    the whole table
