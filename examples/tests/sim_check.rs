@@ -142,6 +142,7 @@ fn what_a_terminal_would_act_on_is_not_printed() {
             assert!(code == 0 || printed.contains("a.jsonl"), "{printed}");
         }
     }
-    let (_, printed) = sim_check(&["list-append", "--explain"], &[("a.jsonl", &lists.replace('K', hostile))]);
+    let (_, printed) =
+        sim_check(&["list-append", "--explain"], &[("a.jsonl", &lists.replace('K', hostile))]);
     assert!(printed.contains(r"T1 read a\u{1b}[31m\n\0\u{9b}\u{202e} = []"), "{printed}");
 }

@@ -14,8 +14,8 @@
 //!
 //! Processes live in real time: a seed repeats the choices, not the run. Everything has a limit,
 //! and a program that goes beyond it ends the run and is named: see [`MisdeedKind`]. When a run is
-//! over, also by a panic, no process is left behind; on Unix not even what a program started, unless
-//! it left the process group of the program.
+//! over, also by a panic, no process is left behind; on Unix not even what a program started,
+//! unless it left the process group of the program.
 //!
 //! Left out: Maelstrom's pictures and its proxies.
 //!

@@ -7,8 +7,8 @@
 //!
 //! The type is `invoke`, `ok`, `fail` or `info`. `op`, `key`, `value` and `time` may be left out;
 //! without times, the order of the lines is that of time. Other fields are ignored. A line that
-//! returns needs no `f`, `key` or `value` of its own but what was read; its `f` and its `op`, if it has
-//! them, are those of its call.
+//! returns needs no `f`, `key` or `value` of its own but what was read; its `f` and its `op`, if it
+//! has them, are those of its call.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};

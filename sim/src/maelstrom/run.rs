@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         last.map_or(Ok(()), |node| Err((node, MisdeedKind::Endless { why })))
     }
 
-    /// Asks each node its next last question. Returns the last one that was asked, if there was any.
+    /// Asks each node its next last question. Returns the last node that was asked, if any was.
     fn ask_last(&mut self) -> Result<Option<usize>, Stop> {
         let mut last = None;
         for node in 0..self.config.nodes {

@@ -75,9 +75,9 @@ impl Recording {
     /// Empty lines and unknown fields are skipped: fields may be added. Takes memory in proportion
     /// to what it reads.
     ///
-    /// Where something happened and whom a fault concerns must be in the header. What may go back is
-    /// time. What arrives or ends need not have been sent or begun: a recording may begin in the
-    /// middle of a run.
+    /// Nodes at which something happens, and those that a fault concerns, must be in the header.
+    /// Times may go back. What arrives or ends need not have been sent or begun: a recording may
+    /// begin in the middle of a run.
     ///
     /// # Errors
     ///

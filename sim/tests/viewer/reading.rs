@@ -104,7 +104,8 @@ fn what_happens_to_nobody_is_refused() {
     );
     let fault = |nodes: &str, times: &str| {
         format!(
-            "{{\"t\":1,\"k\":\"fault\",\"id\":1,\"family\":\"\",\"nodes\":{nodes},{times},\"text\":\"\"}}"
+            "{{\"t\":1,\"k\":\"fault\",\"id\":1,\"family\":\"\",\"nodes\":{nodes},{times},\
+             \"text\":\"\"}}"
         )
     };
     event(

@@ -11,6 +11,8 @@ pub(crate) struct Case {
     /// Its suite: what a filter is compared with, and what a failure is replayed by.
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    /// The laws and judges by which it may be found: found by another, it was not understood.
+    by: &'static [&'static str],
     run: Box<dyn Fn() -> Outcome + Send + Sync>,
     replay: Box<dyn Fn() + Send + Sync>,
 }
@@ -32,7 +34,7 @@ pub(crate) enum Outcome {
     /// No seed failed.
     Holds { seeds: u64 },
     /// A law was broken: which, in which seed first, and how large the shortest such run is.
-    Found { law: String, seed: u64, size: Option<Size> },
+    Found { law: String, why: String, seed: u64, size: Option<Size> },
 }
 
 impl Case {
@@ -41,16 +43,29 @@ impl Case {
         (self.run)()
     }
 
+    /// Returns what is wrong with what became of it, if anything is.
+    pub(crate) fn complaint(&self, outcome: &Outcome) -> Option<String> {
+        match outcome {
+            Outcome::Holds { .. } if self.kind == Kind::Sound => None,
+            Outcome::Holds { .. } => Some("no law was broken".to_owned()),
+            Outcome::Found { law, why, .. } if self.may_be_found_by(law, why) => None,
+            Outcome::Found { law, why, .. } => {
+                Some(format!("expected one of {:?}, found {law}: {why}", self.by))
+            }
+        }
+    }
+
+    /// A panic counts only if it is the one that the system is known to end with.
+    fn may_be_found_by(&self, law: &str, why: &str) -> bool {
+        self.by.iter().any(|by| match by.split_once("panicked: ") {
+            Some((_, text)) => law == "panicked" && why.contains(text),
+            None => law == *by,
+        })
+    }
+
     /// Runs what the environment asks for, and panics with the story of what fails.
     pub(crate) fn replay(&self) {
         (self.replay)();
-    }
-}
-
-impl Kind {
-    /// Returns whether `outcome` is what must come of it.
-    pub(crate) fn expects(self, outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Holds { .. }) == (self == Self::Sound)
     }
 }
 
@@ -73,25 +88,32 @@ impl<S: System + Send, B: Copy + Send + Sync + 'static> Zoo<S, B> {
             make(name, none).seeds(SEEDS).run();
             Outcome::Holds { seeds: count_sound_seeds() }
         };
-        self.add(name, Kind::Sound, none, Mistake::None, run)
+        self.add((name, Kind::Sound, &[]), none, Mistake::None, run)
     }
 
-    /// Adds a bug, which is to be shrunk as well.
-    pub(crate) fn bug(self, name: &'static str, bug: B) -> Self {
+    /// Adds a bug, which is found `by` some laws or judges, and shrunk as well.
+    pub(crate) fn bug(self, name: &'static str, bug: B, by: &'static [&'static str]) -> Self {
         let make = self.make;
         let run = move || match make(name, bug).max_shrink_runs(SHRINK_RUNS).first_failure(SEEDS) {
             None => Outcome::Holds { seeds: SEEDS.end },
             Some(failure) => Outcome::Found {
                 law: failure.violation.law,
+                why: failure.violation.why,
                 seed: failure.seed,
                 size: Some(failure.after),
             },
         };
-        self.add(name, Kind::Bug, bug, Mistake::None, run)
+        self.add((name, Kind::Bug, by), bug, Mistake::None, run)
     }
 
-    /// Adds a mistake of a driver, which the sound system must notice.
-    pub(crate) fn mistake(self, name: &'static str, none: B, mistake: Mistake) -> Self {
+    /// Adds a mistake of a driver, which the sound system must notice `by` some laws or judges.
+    pub(crate) fn mistake(
+        self,
+        name: &'static str,
+        none: B,
+        mistake: Mistake,
+        by: &'static [&'static str],
+    ) -> Self {
         let make = self.make;
         let run = move || {
             let suite = make(name, none).mistake(mistake);
@@ -99,12 +121,12 @@ impl<S: System + Send, B: Copy + Send + Sync + 'static> Zoo<S, B> {
             match MISTAKE_SEEDS.map(count).find_map(|Caught { first, .. }| first) {
                 None => Outcome::Holds { seeds: MISTAKE_SEEDS.end },
                 Some((seed, headline)) => {
-                    let law = headline.split(':').next().unwrap_or_default().to_owned();
-                    Outcome::Found { law, seed, size: None }
+                    let (law, why) = headline.split_once(": ").unwrap_or((&headline, ""));
+                    Outcome::Found { law: law.into(), why: why.into(), seed, size: None }
                 }
             }
         };
-        self.add(name, Kind::Mistake, none, mistake, run)
+        self.add((name, Kind::Mistake, by), none, mistake, run)
     }
 
     /// Returns the lines.
@@ -114,8 +136,7 @@ impl<S: System + Send, B: Copy + Send + Sync + 'static> Zoo<S, B> {
 
     fn add(
         mut self,
-        name: &'static str,
-        kind: Kind,
+        (name, kind, by): (&'static str, Kind, &'static [&'static str]),
         bug: B,
         mistake: Mistake,
         run: impl Fn() -> Outcome + Send + Sync + 'static,
@@ -123,7 +144,7 @@ impl<S: System + Send, B: Copy + Send + Sync + 'static> Zoo<S, B> {
         let make = self.make;
         let replay = move || make(name, bug).mistake(mistake).seeds(SEEDS).run();
         let (run, replay) = (Box::new(run), Box::new(replay));
-        self.cases.push(Case { system: self.system, name, kind, run, replay });
+        self.cases.push(Case { system: self.system, name, kind, by, run, replay });
         self
     }
 }

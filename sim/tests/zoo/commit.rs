@@ -50,19 +50,32 @@ pub(crate) enum Bug {
 pub(crate) fn cases() -> Vec<Case> {
     Zoo::new("two-phase commit", suite)
         .sound("two_phase_commit", Bug::None)
-        .bug("commit_not_logged", Bug::CommitNotLogged)
-        .bug("commit_told_before_sync", Bug::CommitToldBeforeSync)
-        .bug("commit_aborts_alone", Bug::AbortsAlone)
-        .bug("commit_votes_before_sync", Bug::VotesBeforeSync)
-        .bug("commit_applies_twice", Bug::AppliesTwice)
-        .bug("commit_presumes_too_early", Bug::PresumesTooEarly)
-        .bug("commit_presumes_commit", Bug::PresumesCommit)
-        .bug("commit_number_reused", Bug::NumberReused)
-        .bug("commit_at_vote", Bug::CommitsAtVote)
-        .bug("commit_in_two_records", Bug::CommitsInTwoRecords)
-        .bug("commit_idles", Bug::Idles)
-        .mistake("commit_hasty", Bug::None, Mistake::Hasty)
-        .mistake("commit_forgets_deadlines", Bug::None, Mistake::ForgetsDeadlines)
+        .bug("commit_not_logged", Bug::CommitNotLogged, &["agreement", "all decide alike"])
+        .bug(
+            "commit_told_before_sync",
+            Bug::CommitToldBeforeSync,
+            &["agreement", "all decide alike"],
+        )
+        .bug("commit_aborts_alone", Bug::AbortsAlone, &["agreement", "all decide alike"])
+        .bug("commit_votes_before_sync", Bug::VotesBeforeSync, &["agreement", "all decide alike"])
+        .bug("commit_applies_twice", Bug::AppliesTwice, &["agreement", "all decide alike"])
+        .bug("commit_presumes_too_early", Bug::PresumesTooEarly, &["agreement", "all decide alike"])
+        .bug("commit_presumes_commit", Bug::PresumesCommit, &["agreement", "all decide alike"])
+        .bug("commit_number_reused", Bug::NumberReused, &["agreement", "all decide alike"])
+        .bug(
+            "commit_at_vote",
+            Bug::CommitsAtVote,
+            &["agreement", "all decide alike", "serializable"],
+        )
+        .bug("commit_in_two_records", Bug::CommitsInTwoRecords, &["agreement", "all decide alike"])
+        .bug("commit_idles", Bug::Idles, &["progress"])
+        .mistake("commit_hasty", Bug::None, Mistake::Hasty, &["agreement", "all decide alike"])
+        .mistake(
+            "commit_forgets_deadlines",
+            Bug::None,
+            Mistake::ForgetsDeadlines,
+            &["agreement", "all decide alike", "progress"],
+        )
         .cases()
 }
 

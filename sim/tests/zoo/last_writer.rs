@@ -45,17 +45,26 @@ pub(crate) enum Bug {
 pub(crate) fn cases() -> Vec<Case> {
     Zoo::new("last-writer register", suite)
         .sound("last_writer_register", Bug::None)
-        .bug("last_writer_drops_early", Bug::DropsEarly)
-        .bug("last_writer_takes_old_runs", Bug::TakesOldRuns)
-        .bug("last_writer_clock_goes_back", Bug::ClockGoesBack)
-        .bug("last_writer_last_arrival_wins", Bug::LastArrivalWins)
-        .bug("last_writer_ties_by_arrival", Bug::TiesByArrival)
-        .bug("last_writer_sent_is_acked", Bug::CountsSentAsAcked)
-        .bug("last_writer_acks_before_sync", Bug::AcksBeforeSync)
-        .bug("last_writer_answers_early", Bug::AnswersBeforeSync)
-        .bug("last_writer_idles", Bug::Idles)
-        .mistake("last_writer_hasty", Bug::None, Mistake::Hasty)
-        .mistake("last_writer_forgets_deadlines", Bug::None, Mistake::ForgetsDeadlines)
+        .bug("last_writer_drops_early", Bug::DropsEarly, &["agreement"])
+        .bug("last_writer_takes_old_runs", Bug::TakesOldRuns, &["agreement"])
+        .bug("last_writer_clock_goes_back", Bug::ClockGoesBack, &["agreement", "later timestamps"])
+        .bug("last_writer_last_arrival_wins", Bug::LastArrivalWins, &["agreement"])
+        .bug("last_writer_ties_by_arrival", Bug::TiesByArrival, &["agreement"])
+        .bug("last_writer_sent_is_acked", Bug::CountsSentAsAcked, &["agreement"])
+        .bug("last_writer_acks_before_sync", Bug::AcksBeforeSync, &["agreement"])
+        .bug(
+            "last_writer_answers_early",
+            Bug::AnswersBeforeSync,
+            &["agreement", "later timestamps"],
+        )
+        .bug("last_writer_idles", Bug::Idles, &["agreement"])
+        .mistake("last_writer_hasty", Bug::None, Mistake::Hasty, &["later timestamps"])
+        .mistake(
+            "last_writer_forgets_deadlines",
+            Bug::None,
+            Mistake::ForgetsDeadlines,
+            &["agreement"],
+        )
         .cases()
 }
 

@@ -44,17 +44,21 @@ pub(crate) enum Bug {
 pub(crate) fn cases() -> Vec<Case> {
     Zoo::new("lease holder", suite)
         .sound("lease_holder", Bug::None)
-        .bug("lease_ignores_drift", Bug::IgnoresDrift)
-        .bug("lease_counts_from_receipt", Bug::CountsFromReceipt)
-        .bug("lease_token_unchecked", Bug::TokenUnchecked)
-        .bug("lease_token_reused", Bug::TokenReused)
-        .bug("lease_grants_at_once", Bug::GrantsAtOnce)
-        .bug("lease_answers_old_incarnation", Bug::AnswersOldIncarnation)
-        .bug("lease_applies_twice", Bug::AppliesTwice)
-        .bug("lease_acks_before_sync", Bug::AcksBeforeSync)
-        .bug("lease_idles", Bug::Idles)
-        .mistake("lease_hasty", Bug::None, Mistake::Hasty)
-        .mistake("lease_forgets_deadlines", Bug::None, Mistake::ForgetsDeadlines)
+        .bug("lease_ignores_drift", Bug::IgnoresDrift, &["linearizable", "one holder"])
+        .bug("lease_counts_from_receipt", Bug::CountsFromReceipt, &["linearizable", "one holder"])
+        .bug("lease_token_unchecked", Bug::TokenUnchecked, &["linearizable", "one holder"])
+        .bug("lease_token_reused", Bug::TokenReused, &["linearizable", "one holder"])
+        .bug("lease_grants_at_once", Bug::GrantsAtOnce, &["linearizable", "one holder"])
+        .bug(
+            "lease_answers_old_incarnation",
+            Bug::AnswersOldIncarnation,
+            &["linearizable", "one holder"],
+        )
+        .bug("lease_applies_twice", Bug::AppliesTwice, &["linearizable", "one holder"])
+        .bug("lease_acks_before_sync", Bug::AcksBeforeSync, &["linearizable", "one holder"])
+        .bug("lease_idles", Bug::Idles, &["progress"])
+        .mistake("lease_hasty", Bug::None, Mistake::Hasty, &["linearizable", "one holder"])
+        .mistake("lease_forgets_deadlines", Bug::None, Mistake::ForgetsDeadlines, &["progress"])
         .cases()
 }
 

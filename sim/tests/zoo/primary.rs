@@ -48,19 +48,29 @@ pub(crate) enum Bug {
 pub(crate) fn cases() -> Vec<Case> {
     Zoo::new("primary and backup", suite)
         .sound("primary_and_backup", Bug::None)
-        .bug("primary_votes_before_sync", Bug::VotesBeforeSync)
-        .bug("primary_vote_forgotten", Bug::VoteForgotten)
-        .bug("primary_view_reused", Bug::ViewReused)
-        .bug("primary_acks_before_sync", Bug::AcksBeforeSync)
-        .bug("primary_stale_match_index", Bug::StaleMatchIndex)
-        .bug("primary_applies_before_commit", Bug::AppliesBeforeCommit)
-        .bug("primary_reads_without_round", Bug::ReadsWithoutRound)
-        .bug("primary_answers_not_in_snapshot", Bug::AnswersNotInSnapshot)
-        .bug("primary_applies_twice", Bug::AppliesTwice)
-        .bug("primary_idles", Bug::Idles)
-        .mistake("primary_hasty", Bug::None, Mistake::Hasty)
-        .mistake("primary_forgets_deadlines", Bug::None, Mistake::ForgetsDeadlines)
-        .mistake("primary_reorders_deliveries", Bug::None, Mistake::ReordersDeliveries)
+        .bug("primary_votes_before_sync", Bug::VotesBeforeSync, &["one log"])
+        .bug("primary_vote_forgotten", Bug::VoteForgotten, &["one log"])
+        .bug("primary_view_reused", Bug::ViewReused, &["one log"])
+        .bug("primary_acks_before_sync", Bug::AcksBeforeSync, &["one log"])
+        .bug("primary_stale_match_index", Bug::StaleMatchIndex, &["one log"])
+        .bug("primary_applies_before_commit", Bug::AppliesBeforeCommit, &["one log"])
+        .bug("primary_reads_without_round", Bug::ReadsWithoutRound, &["linearizable"])
+        .bug("primary_answers_not_in_snapshot", Bug::AnswersNotInSnapshot, &["one log"])
+        .bug("primary_applies_twice", Bug::AppliesTwice, &["one log"])
+        .bug("primary_idles", Bug::Idles, &["progress"])
+        .mistake("primary_hasty", Bug::None, Mistake::Hasty, &["one log"])
+        .mistake(
+            "primary_forgets_deadlines",
+            Bug::None,
+            Mistake::ForgetsDeadlines,
+            &["agreement", "progress"],
+        )
+        .mistake(
+            "primary_reorders_deliveries",
+            Bug::None,
+            Mistake::ReordersDeliveries,
+            &["agreement", "one log"],
+        )
         .cases()
 }
 
