@@ -22,6 +22,7 @@ mod repair;
 mod retention;
 mod segment;
 mod snapshot;
+mod tail;
 mod traps;
 
 pub use ack::Ack;
@@ -43,6 +44,7 @@ pub use snapshot::{
     InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,
     SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,
 };
+pub use tail::{Tail, TailError, Visible};
 
 // The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names
 // this crate as a user would.

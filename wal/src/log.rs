@@ -3,6 +3,7 @@
 mod io_thread;
 mod lead;
 mod state;
+pub(crate) mod watch;
 
 use std::fmt;
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use quorate_core::Disk;
 
 pub use io_thread::IoThread;
@@ -151,9 +152,21 @@ impl<D: Disk> Wal<D> {
     /// Those of [`append`](Self::append), and [`WriteError::OutOfRange`] as the truncations have
     /// it.
     pub fn write(&self, batch: Batch) -> Result<Ack<D>, WriteError> {
-        let mut state = self.shared.state.lock();
+        self.stage(self.shared.state.lock(), batch)
+    }
+
+    /// Puts `batch` behind all that waits, and tells those who follow.
+    pub(crate) fn stage(
+        &self,
+        mut state: MutexGuard<'_, State<D>>,
+        batch: Batch,
+    ) -> Result<Ack<D>, WriteError> {
         let (group, indexes) = state.stage(&self.shared.config, batch)?;
-        Ok(Ack::new(self.clone(), group, indexes))
+        let ack = Ack::new(self.clone(), group, indexes);
+        let due = state.watchers.take_due();
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+        Ok(ack)
     }
 
     /// Removes the records from `from` on. The next one that is appended takes that index.
@@ -299,20 +312,24 @@ impl<D: Disk> Wal<D> {
             outcome = outcome.and(settled);
         }
         let _removing = self.shared.removing.lock();
-        self.shared.state.lock().lock = None;
+        let mut state = self.shared.state.lock();
+        state.lock = None;
+        state.watchers.wake_all();
+        let due = state.watchers.take_due();
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
         outcome
     }
 
     /// Appends `record` if it takes the index `expected`. Returns whether it did.
     pub(crate) fn append_at(&self, expected: Index, record: Bytes) -> Result<bool, WriteError> {
-        let mut state = self.shared.state.lock();
+        let state = self.shared.state.lock();
         if state.tip.next_index != expected.0 {
             state.check_open()?;
             return Ok(false);
         }
-        let (group, indexes) = state.stage(&self.shared.config, Batch::new().append(record))?;
         // Nobody hears of this one: the next `ack` tells of it.
-        drop(Ack::new(self.clone(), group, indexes));
+        drop(self.stage(state, Batch::new().append(record))?);
         Ok(true)
     }
 

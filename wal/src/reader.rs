@@ -46,7 +46,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Reads `index` out of `window`, or out of a new one of at least `window_bytes`.
-    fn read_in(
+    pub(crate) fn read_in(
         &self,
         Index(index): Index,
         window: &mut Option<Window>,
@@ -164,7 +164,7 @@ impl<D: Disk> fmt::Debug for Records<D> {
 }
 
 /// Bytes of a segment, within one run of records.
-struct Window {
+pub(crate) struct Window {
     segment: u64,
     salt: u32,
     /// Where the bytes lie in the segment.
@@ -227,7 +227,7 @@ impl Window {
 }
 
 /// For one record: enough for eight of 512 bytes.
-const WINDOW_BYTES_ONE: usize = 4 << 10;
+pub(crate) const WINDOW_BYTES_ONE: usize = 4 << 10;
 
 /// For records in a row.
-const WINDOW_BYTES: usize = 256 << 10;
+pub(crate) const WINDOW_BYTES: usize = 256 << 10;

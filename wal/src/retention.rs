@@ -62,13 +62,11 @@ impl<D: Disk> Wal<D> {
         state.observe_wall(wall_ms);
         let to = state.mark_for(policy, wall_ms);
         let ack = if state.tip.first_index < to {
-            let batch = Batch::new().truncate_prefix(Index(to));
-            let (group, indexes) = state.stage(&self.shared().config, batch)?;
-            Some(Ack::new(self.clone(), group, indexes))
+            Some(self.stage(state, Batch::new().truncate_prefix(Index(to)))?)
         } else {
+            drop(state);
             None
         };
-        drop(state);
         // No segment goes before the mark is durable.
         ack.map_or(Ok(()), Ack::wait)?;
         self.free_segments()?;

@@ -91,6 +91,7 @@ impl<D: Disk> Shared<D> {
         let chunk = state.queue.pop_front().expect("whoever leads has seen it");
         let group = Arc::clone(&chunk.group);
         state.in_flight = Some(Arc::clone(&group));
+        state.flight_floor = chunk.floor;
         let mut job = Job::new(state, chunk);
         let result = MutexGuard::unlocked(state, || {
             let mut unwinding = Unwinding { shared: self, group: &group, is_over: false };
@@ -111,6 +112,7 @@ impl<D: Disk> Shared<D> {
             Err(Failure::Full) => state.drop_waiting(&group),
             Err(Failure::Broken(error)) => state.poison(Some(&group), error),
         };
+        state.flight_floor = u64::MAX;
         let next = state.pass_on();
         if 0 < state.io_threads {
             self.io_turn.notify_all();
@@ -138,6 +140,7 @@ impl<D: Disk> Drop for Unwinding<'_, D> {
         let error = io::Error::other("the disk panicked");
         state.in_flight = None;
         let wakers = state.poison(Some(self.group), error);
+        state.flight_floor = u64::MAX;
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -155,6 +158,7 @@ impl<D: Disk> State<D> {
     /// Takes note that the frames of `job` are durable.
     fn succeed(&mut self, job: Job<D::File>) -> Vec<Waker> {
         let Job { chunk, file_bytes, .. } = job;
+        let first_index = self.segments.active.content.first_index;
         self.segments.apply(&chunk.frames);
         self.segments.active.file_bytes = file_bytes;
         self.backlog_bytes -= chunk.frames.len();
@@ -167,17 +171,22 @@ impl<D: Disk> State<D> {
             self.spare = chunk.frames;
             self.spare.clear();
         }
-        chunk.group.settle(Ok(()))
+        self.tell_durable(chunk.cut, first_index);
+        let mut wakers = chunk.group.settle(Ok(()));
+        wakers.append(&mut self.watchers.take_due());
+        wakers
     }
 
     /// There is no room: everything that waits is gone, and the log is as it is on disk.
     fn drop_waiting(&mut self, group: &Arc<Group>) -> Vec<Waker> {
+        self.take_back_waiting();
         let mut groups = vec![Arc::clone(group)];
         groups.extend(self.queue.drain(..).map(|chunk| chunk.group));
         self.drops += 1;
         groups.iter().for_each(|it| it.drop_number.store(self.drops, Ordering::Relaxed));
         self.forget_heard();
-        let wakers = groups.iter().flat_map(|it| it.settle(Err(WriteError::DiskFull))).collect();
+        let settled = groups.iter().flat_map(|it| it.settle(Err(WriteError::DiskFull)));
+        let wakers = settled.chain(self.watchers.take_due()).collect();
         self.dropped.extend(groups);
         self.backlog_bytes = 0;
         self.tip = Tip::durable(&self.segments);
@@ -186,12 +195,14 @@ impl<D: Disk> State<D> {
 
     /// The disk failed: no change is taken any more.
     pub(crate) fn poison(&mut self, group: Option<&Arc<Group>>, error: io::Error) -> Vec<Waker> {
+        self.take_back_waiting();
         let since = Index(self.segments.active.content.next_index);
         let poison = WriteError::Poisoned { since, source: Arc::new(error) };
         let poison = self.poison.get_or_insert(poison).clone();
         let waiting: Vec<Chunk> = self.queue.drain(..).collect();
         let groups = group.into_iter().chain(waiting.iter().map(|chunk| &chunk.group));
-        let wakers = groups.flat_map(|it| it.settle(Err(poison.clone()))).collect();
+        let settled = groups.flat_map(|it| it.settle(Err(poison.clone())));
+        let wakers = settled.chain(self.watchers.take_due()).collect();
         self.backlog_bytes = 0;
         self.tip = Tip::durable(&self.segments);
         wakers

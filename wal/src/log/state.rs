@@ -18,7 +18,9 @@ use crate::format::header::HEADER_BYTES;
 use crate::hold::Limits;
 use crate::index::Index;
 use crate::log::Stats;
+use crate::log::watch::Watchers;
 use crate::segment::Segments;
+use crate::tail::Visible;
 
 /// Everything behind the lock of a log.
 ///
@@ -33,6 +35,8 @@ pub(crate) struct State<D: Disk> {
     /// Oldest first. Each is one write and one sync.
     pub(crate) queue: VecDeque<Chunk>,
     pub(crate) in_flight: Option<Arc<Group>>,
+    /// Lowest index that changes hands by what is in flight. `u64::MAX`: nothing is.
+    pub(crate) flight_floor: u64,
     /// Bytes of frames in the queue and in flight.
     pub(crate) backlog_bytes: usize,
     pub(crate) poison: Option<WriteError>,
@@ -48,6 +52,7 @@ pub(crate) struct State<D: Disk> {
     pub(crate) last_batches: u64,
     pub(crate) stats: Stats,
     pub(crate) limits: Limits,
+    pub(crate) watchers: Watchers,
     /// The latest wall time that was heard of, in milliseconds since 1970. 0: none.
     pub(crate) wall_ms: u64,
     /// A buffer to use again.
@@ -62,7 +67,9 @@ pub(crate) struct Chunk {
     pub(crate) frames: BytesMut,
     pub(crate) group: Arc<Group>,
     /// Lowest index that changes hands here.
-    floor: u64,
+    pub(crate) floor: u64,
+    /// Lowest index from which on records are cut off. `u64::MAX`: none are.
+    pub(crate) cut: u64,
     pub(crate) records: u64,
     pub(crate) batches: u64,
 }
@@ -153,6 +160,7 @@ impl<D: Disk> State<D> {
             segments,
             queue: VecDeque::new(),
             in_flight: None,
+            flight_floor: u64::MAX,
             backlog_bytes: 0,
             poison: None,
             is_closed: false,
@@ -163,6 +171,7 @@ impl<D: Disk> State<D> {
             last_batches: 0,
             stats: Stats::default(),
             limits: Limits::default(),
+            watchers: Watchers::default(),
             wall_ms,
             spare: BytesMut::new(),
         }
@@ -216,8 +225,13 @@ impl<D: Disk> State<D> {
         self.backlog_bytes += bytes;
         self.make_room(config, bytes);
         let (tip, chunk) = (&mut self.tip, self.queue.back_mut().expect("room was made in it"));
+        let cut = batch.truncate_suffix;
         let first = chunk.put(tip, batch);
         tip.offset += bytes as u64;
+        if let Some(Index(from)) = cut {
+            self.watchers.cut(Visible::Written, from);
+        }
+        self.watchers.wake(Visible::Written);
         Ok((Some(Arc::clone(&chunk.group)), first..Index(tip.next_index)))
     }
 
@@ -259,9 +273,8 @@ impl<D: Disk> State<D> {
         }
         if self.queue.back().is_none_or(|chunk| chunk.sequence != tip.sequence) {
             let (sequence, salt, floor) = (tip.sequence, tip.salt, tip.next_index);
-            let (frames, group) = (std::mem::take(&mut self.spare), Arc::default());
-            let chunk = Chunk { sequence, salt, frames, group, floor, records: 0, batches: 0 };
-            self.queue.push_back(chunk);
+            let frames = std::mem::take(&mut self.spare);
+            self.queue.push_back(Chunk::new(sequence, salt, frames, floor));
         }
     }
 
@@ -273,20 +286,12 @@ impl<D: Disk> State<D> {
             return None;
         }
         let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);
-        let group: Arc<Group> = Arc::default();
         let mut frames = BytesMut::new();
         frame::put(&mut frames, Kind::Mark, floor, &[], salt);
         frame::end_batch(&mut frames, 0);
         self.backlog_bytes += frames.len();
-        let chunk = Chunk {
-            sequence,
-            salt,
-            frames,
-            group: Arc::clone(&group),
-            floor,
-            records: 0,
-            batches: 0,
-        };
+        let chunk = Chunk::new(sequence, salt, frames, floor);
+        let group = Arc::clone(&chunk.group);
         self.queue.push_back(chunk);
         Some(group)
     }
@@ -305,6 +310,11 @@ impl<D: Disk> State<D> {
 }
 
 impl Chunk {
+    fn new(sequence: u64, salt: u32, frames: BytesMut, floor: u64) -> Self {
+        let (group, cut) = (Arc::default(), u64::MAX);
+        Self { sequence, salt, frames, group, floor, cut, records: 0, batches: 0 }
+    }
+
     /// Encodes `batch` and applies it to `tip`. Returns the index of its first record.
     fn put(&mut self, tip: &mut Tip, batch: Batch) -> Index {
         let (out, salt) = (&mut self.frames, self.salt);
@@ -316,6 +326,7 @@ impl Chunk {
         if let Some(Index(from)) = batch.truncate_suffix {
             put(Kind::TruncateSuffix, tip.next_index, &from.to_le_bytes());
             self.floor = self.floor.min(from);
+            self.cut = self.cut.min(from);
             tip.truncate_suffix(from);
         }
         if let Some(Index(to)) = batch.truncate_prefix {
