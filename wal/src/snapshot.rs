@@ -45,7 +45,7 @@ use crate::log::Wal;
 /// The snapshots of one log, in a folder. Clones are handles of the same store.
 ///
 /// The folder may be that of the log, whose files have other names; one of its own keeps the syncs
-/// of one from waiting for the other.
+/// of one from waiting for the other. It is a handle of the log: that stays open as long.
 ///
 /// # Invariants
 ///

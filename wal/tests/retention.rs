@@ -240,6 +240,20 @@ fn a_suffix_that_was_rewritten_stays() {
     assert_eq!(read_all(&wal).len() as u64, wal.next_index().0 - mark.0);
 }
 
+/// The same before the truncation is durable: the mark follows what is appended, not what was.
+#[test]
+fn a_suffix_that_is_being_rewritten_stays() {
+    let disk = Disk::new();
+    let wal = open(&disk);
+    append(&wal, 6);
+    let rewrite = Batch::new().truncate_suffix(Index(2)).append("2'");
+    drop(wal.write(rewrite).expect("within limits"));
+    assert_eq!(wal.retain(&records(0), 0).expect("there is room"), Index(1));
+    wal.sync().expect("there is room");
+    assert_eq!(wal.next_index(), Index(3));
+    assert_eq!(read_all(&wal)[1], "2'");
+}
+
 #[test]
 fn a_mark_is_durable_before_a_segment_goes() {
     let total = {

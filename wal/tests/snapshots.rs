@@ -298,6 +298,41 @@ fn the_power_goes_at_any_step() {
     assert!(100 < old && 50 < new, "{old} old, {new} new");
 }
 
+/// A name that a killed process left in memory is made durable before a log is truncated for it.
+#[test]
+fn a_process_is_killed_and_then_the_power_goes() {
+    let mut found_new = 0;
+    for changes in 0..12 {
+        // In a folder of their own: no sync of the log makes up for one of theirs.
+        let (log, disk) = (Disk::new(), Disk::new());
+        let open = |records| {
+            let (wal, unused) = open(&log, records);
+            drop(unused);
+            let snapshots = Snapshots::open_on(disk.clone(), &wal, SnapshotConfig::default());
+            (wal, snapshots.expect("it opens"))
+        };
+        let (wal, snapshots) = open(30);
+        write(&snapshots, 10, b"old").expect("there is room");
+        disk.cut_power_after(changes);
+        let _ = write(&snapshots, 20, b"new");
+        drop((wal, snapshots));
+        // The process is gone, what it left in memory is not.
+        disk.fail_no_more();
+        let (wal, snapshots) = open(0);
+        let index = snapshots.newest().expect("sound").reader.expect("there is one").index();
+        snapshots.install(index).expect("it is listed");
+        drop((wal, snapshots));
+        log.crash_losing_unsynced();
+        disk.crash_losing_unsynced();
+        let (_wal, snapshots) = open(0);
+        let found = snapshots.newest().expect("sound");
+        assert_eq!(found.reader.expect("there is one").index(), index, "{changes}");
+        assert!(found.missing.is_empty(), "{changes}: {:?}", found.missing);
+        found_new += u32::from(index == Index(20));
+    }
+    assert!((2..12).contains(&found_new), "{found_new}");
+}
+
 /// Snapshot 10 gives way to snapshot 20.
 fn replace(snapshots: &Snapshots<Disk>) -> Result<(), Box<dyn std::error::Error>> {
     write(snapshots, 20, &data(20, CHUNK + 5))?;

@@ -10,8 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::executor::block_on;
 use futures::stream::{FusedStream as _, Stream as _, StreamExt as _};
+use parking_lot::Mutex;
+use quorate_core::File;
 use quorate_sim::{Disk, Op};
-use quorate_wal::{Batch, Index, Memory, Retention, Tail, TailError, Visible, Wal, WriteError};
+use quorate_wal::{
+    Batch, Index, Memory, MemoryFile, MemoryLock, Retention, Tail, TailError, Visible, Wal,
+    WriteError,
+};
 
 use small::{config, read_all};
 
@@ -331,4 +336,106 @@ fn a_hold_and_a_tail_outlive_a_retention() {
     assert_eq!(tail.next_index(), Index(21));
     assert!(Index(19) <= wal.first_index());
     assert_eq!(read_all(&wal).len() as u64, 21 - wal.first_index().0);
+}
+
+/// What happens while a file is read, once.
+type Meddler = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// A folder in which something happens while a file is read.
+#[derive(Clone, Default)]
+struct Meddling(Memory, Meddler);
+
+struct MeddlingFile(MemoryFile, Meddler);
+
+impl quorate_core::Disk for Meddling {
+    type File = MeddlingFile;
+    type Lock = MemoryLock;
+
+    fn create_new(&self, name: &str) -> io::Result<MeddlingFile> {
+        Ok(MeddlingFile(self.0.create_new(name)?, Arc::clone(&self.1)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<MeddlingFile> {
+        Ok(MeddlingFile(self.0.open(name)?, Arc::clone(&self.1)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.0.sync_dir()
+    }
+
+    fn lock(&self, name: &str) -> io::Result<MemoryLock> {
+        self.0.lock(name)
+    }
+}
+
+impl File for MeddlingFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read_at(offset, out)?;
+        let meddler = self.1.lock().take();
+        meddler.into_iter().for_each(|it| it());
+        Ok(count)
+    }
+
+    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(offset, bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+#[test]
+fn what_is_truncated_while_it_is_read_is_not_given_out() {
+    for (see, expect) in [(Visible::Written, vec!["2'"]), (Visible::Durable, vec![])] {
+        let disk = Meddling::default();
+        let wal = open(&disk);
+        append(&wal, &["1", "2", "3"]);
+        wal.sync().expect("memory has room");
+        let mut tail = wal.tail(Index(2), see);
+        let other = wal.clone();
+        *disk.1.lock() = Some(Box::new(move || {
+            let batch = Batch::new().truncate_suffix(Index(2)).append("2'");
+            drop(other.write(batch).expect("within limits"));
+        }));
+        assert_eq!(drain(&mut tail), expect, "{see:?}");
+        wal.sync().expect("memory has room");
+        tail = wal.tail(Index(2), see);
+        assert_eq!(drain(&mut tail), ["2'"]);
+    }
+    // The same by the low-water mark, and the segment is gone by then.
+    let disk = Meddling::default();
+    let wal = open(&disk);
+    for _ in 0..6 {
+        wal.append(vec![7; 400]).and_then(|ack| ack.wait()).expect("memory has room");
+    }
+    let mut tail = wal.tail(Index(1), Visible::Durable);
+    *disk.1.lock() = Some(Box::new(move || {
+        wal.truncate_prefix(Index(5)).expect("memory has room");
+    }));
+    let first = tail.next_timeout(Duration::ZERO).expect("it was there when it was asked for");
+    assert_eq!(first.map(|(index, _)| index), Some(Index(1)));
+    let compacted = tail.next_timeout(Duration::ZERO);
+    assert!(matches!(compacted, Err(TailError::Compacted { .. })), "{compacted:?}");
+    assert_eq!(drain(&mut tail).len(), 2);
 }

@@ -192,10 +192,11 @@ fn nobody_is_told_a_record_that_was_not_there() {
                     }
                 })
             });
-            for number in 0..400_u64 {
+            for number in 0..1_500_u64 {
                 let next = wal.next_index().0;
-                let batch = Batch::new().append(Bytes::from(vec![round; 100]));
-                let batch = match (number * 7 + u64::from(round)) % 5 {
+                let record = [&number.to_le_bytes()[..], &[round; 100]].concat();
+                let batch = Batch::new().append(record);
+                let batch = match (number * 7 + u64::from(round)) % 3 {
                     0 => batch.truncate_suffix(Index(next.saturating_sub(number % 9).max(1))),
                     _ => batch,
                 };
@@ -213,4 +214,41 @@ fn nobody_is_told_a_record_that_was_not_there() {
         });
         assert_eq!(read_all(&wal).len() as u64, wal.next_index().0 - 1);
     }
+}
+
+/// What a full disk takes back is staged while one who sees only what is durable reads on.
+#[test]
+fn what_was_never_durable_is_never_shown_as_durable() {
+    (0..20).for_each(|_| doom());
+}
+
+fn doom() {
+    let disk = Disk::new();
+    let wal = open(&disk);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut follower = Follower::new(&wal, Visible::Durable);
+                while !is_over.load(Ordering::SeqCst) {
+                    follower.take(1);
+                    let last = follower.records.last_key_value();
+                    assert!(last.is_none_or(|it| it.1 != "doomed"), "{last:?}");
+                }
+            });
+        }
+        for _ in 0..50 {
+            let from = wal.next_index();
+            wal.append_batch(vec!["durable"; 20]).and_then(|ack| ack.wait()).expect("room");
+            disk.set_capacity(disk.used_bytes());
+            for back in 0..20 {
+                let cut = Index(from.0 + back);
+                let batch = Batch::new().truncate_suffix(cut).append("doomed").append("doomed");
+                let ack = wal.write(batch).expect("within limits");
+                assert!(ack.wait().is_err(), "there is no room");
+            }
+            disk.clear_capacity();
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
 }
