@@ -251,7 +251,7 @@ fn a_line_that_is_none_is_named_with_what_was_expected() {
     assert!(with(r#"{"process":1,"type":"ok","value":[]}"#).contains("call of process 1"));
     assert!(with(r#"{"process":0,"type":"ok","time":1}"#).contains("in every line or in none"));
     assert!(error(r#"{"process":0,"type":"invoke"}"#).contains("found txn null"));
-    assert!(matches!(read("{}"), Err(ReadError::Malformed { line: 1, .. })));
+    assert!(matches!(read("{}"), Err(ReadError::Json { line: 1, .. })));
 }
 
 #[test]

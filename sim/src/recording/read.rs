@@ -176,10 +176,10 @@ impl Fields {
         let at = self.number("t")?;
         let node = self.optional_number("n")?;
         let name = self.take("k", "a kind of event", text)?;
+        let kind = self.kind(&name)?;
         if let Some(id) = node.filter(|id| !nodes.contains(id)) {
             return Err(self.wrong("n", KNOWN, Some(&id.into())));
         }
-        let kind = self.kind(&name)?;
         if let Kind::Fault { nodes: of, from, until, .. } = &kind {
             if let Some(id) = of.iter().find(|id| !nodes.contains(id)) {
                 return Err(self.wrong("nodes", KNOWN, Some(&(*id).into())));
