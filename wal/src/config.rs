@@ -25,10 +25,14 @@ pub struct Config {
     pub preallocate: Preallocate,
     /// What to do about a torn tail. Default [`Recovery::CutTail`].
     pub recovery: Recovery,
-    /// Whether opening reads all of the sealed segments, so that no damage is served or built upon.
-    /// `false` reads their headers and footers only: opening costs the same however long the log
-    /// is, and a damaged record is found when it is read. Default `true`.
+    /// Whether opening reads all of the sealed segments. `false` reads their headers and footers
+    /// only: opening costs the same however long the log is, and a damaged record is found when it
+    /// is read, or by [`Wal::verify`](crate::Wal::verify). Default `false`.
     pub verify_sealed: bool,
+    /// Bytes of memory for footers of sealed segments, which say where their records lie: about
+    /// half a byte per record. A read in a segment whose footer is not in memory reads it first.
+    /// Default 16 MiB.
+    pub footer_cache_bytes: usize,
     /// Refuses a log that ends before this index: what the caller knows to have been acknowledged.
     /// Default `None`.
     pub expect_at_least: Option<Index>,
@@ -115,7 +119,8 @@ impl Default for Config {
             backlog_bytes_max: 64 << 20,
             preallocate: Preallocate::ZeroAhead { step: 1 << 20 },
             recovery: Recovery::default(),
-            verify_sealed: true,
+            verify_sealed: false,
+            footer_cache_bytes: 16 << 20,
             expect_at_least: None,
             initial_state: Bytes::new(),
             seed: None,

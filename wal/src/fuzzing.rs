@@ -9,7 +9,7 @@ use crate::format::snapshot;
 pub fn decode(bytes: &[u8], salt: u32) {
     _ = Header::decode(bytes);
     _ = Frame::decode(bytes, 0, salt);
-    _ = Sealed::decode_tail(bytes, 0, salt);
+    _ = Sealed::decode(bytes, 0, salt);
     _ = Footer::decode(bytes);
 }
 

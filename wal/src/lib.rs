@@ -22,8 +22,11 @@ mod repair;
 mod retention;
 mod segment;
 mod snapshot;
+mod source;
 mod tail;
 mod traps;
+mod verify;
+mod walk;
 
 pub use ack::Ack;
 pub use batch::Batch;
@@ -45,6 +48,7 @@ pub use snapshot::{
     SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,
 };
 pub use tail::{Tail, TailError, Visible};
+pub use verify::Verified;
 
 // The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names
 // this crate as a user would.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use quorate_core::{Disk, File};
@@ -10,7 +11,7 @@ use crate::content::Content;
 use crate::format::frame::Frame;
 use crate::format::header::Header;
 use crate::format::segment_name;
-use crate::index::{Place, Runs};
+use crate::index::{Place, Runs, cut_rows};
 use crate::traps::{Trap, planted};
 
 /// A segment that another follows. It never changes.
@@ -22,7 +23,12 @@ pub(crate) struct Segment<F> {
     pub(crate) start_index: u64,
     /// No record of this or an earlier segment is at or above.
     pub(crate) end_index: u64,
-    pub(crate) runs: Runs,
+    /// The live records.
+    pub(crate) rows: Vec<Range<u64>>,
+    /// Where they lie, and others that later segments cut off. `None`: as the footer says.
+    pub(crate) places: Option<Arc<Runs>>,
+    /// The footer does not say it: `places` stay.
+    pub(crate) is_pinned: bool,
     /// Length of the file.
     pub(crate) file_bytes: u64,
     /// The last wall time that was known when it was sealed. 0: none.
@@ -57,6 +63,10 @@ pub(crate) struct Segments<F> {
     pub(crate) active: Active<F>,
     /// Sealed segments whose files are open, longest first. Some may be gone.
     opened: VecDeque<u64>,
+    /// Sealed segments whose places are in memory, longest first.
+    placed: VecDeque<u64>,
+    placed_bytes: usize,
+    placed_bytes_max: usize,
 }
 
 /// Where a record is to be looked for.
@@ -64,9 +74,20 @@ pub(crate) struct Segments<F> {
 pub(crate) struct Found<F> {
     pub(crate) sequence: u64,
     pub(crate) salt: u32,
-    pub(crate) place: Place,
+    /// `None`: as the footer says.
+    pub(crate) place: Option<Place>,
+    /// What lies behind this record may be dead.
+    pub(crate) row_end: u64,
     /// `None`: to be opened.
     pub(crate) file: Option<Arc<F>>,
+}
+
+impl<F> Segment<F> {
+    /// Forgets the records from `from` on.
+    pub(crate) fn cut(&mut self, from: u64) {
+        cut_rows(&mut self.rows, from);
+        self.end_index = self.end_index.min(from);
+    }
 }
 
 impl<F> Active<F> {
@@ -82,7 +103,9 @@ impl<F> Active<F> {
             salt: self.salt,
             start_index: self.header.next_index,
             end_index: self.content.next_index,
-            runs: self.content.runs,
+            rows: Vec::new(),
+            places: None,
+            is_pinned: false,
             file_bytes: self.file_bytes,
             sealed_at_ms: self.sealed_at_ms,
             sealed_by_ms: None,
@@ -104,16 +127,27 @@ impl<F> Active<F> {
 }
 
 impl<F> Segments<F> {
-    pub(crate) const fn new(sealed: Vec<Segment<F>>, active: Active<F>) -> Self {
-        Self { sealed, active, opened: VecDeque::new() }
+    pub(crate) const fn new(active: Active<F>, placed_bytes_max: usize) -> Self {
+        Self {
+            sealed: Vec::new(),
+            active,
+            opened: VecDeque::new(),
+            placed: VecDeque::new(),
+            placed_bytes: 0,
+            placed_bytes_max,
+        }
     }
 
     /// Goes on with `next` behind the active segment, which is sealed.
     pub(crate) fn roll(&mut self, next: Active<F>) {
-        let sealed = std::mem::replace(&mut self.active, next).into_sealed();
+        let mut active = std::mem::replace(&mut self.active, next);
+        let runs = std::mem::take(&mut active.content.runs);
+        let mut sealed = active.into_sealed();
+        sealed.rows = runs.rows();
         let sequence = sealed.sequence;
         self.sealed.push(sealed);
         self.close_others(sequence);
+        self.keep_places(sequence, &Arc::new(runs));
     }
 
     /// Applies frames that are durable at the end of the active segment.
@@ -139,8 +173,7 @@ impl<F> Segments<F> {
     /// Forgets the records from `from` on in the sealed segments.
     pub(crate) fn cut_sealed(&mut self, from: u64) {
         for segment in self.sealed.iter_mut().rev().take_while(|it| from < it.end_index) {
-            segment.runs.cut(from);
-            segment.end_index = from;
+            segment.cut(from);
         }
     }
 
@@ -149,13 +182,21 @@ impl<F> Segments<F> {
         if let Some(place) = self.active.content.runs.find(index) {
             let (sequence, salt) = (self.active.header.sequence, self.active.salt);
             let file = Some(Arc::clone(&self.active.file));
-            return Some(Found { sequence, salt, place, file });
+            return Some(Found {
+                sequence,
+                salt,
+                place: Some(place),
+                row_end: place.run_end,
+                file,
+            });
         }
         let at = self.sealed.partition_point(|it| it.end_index <= index);
         let segment = self.sealed.get(at)?;
-        let place = segment.runs.find(index)?;
+        let row = segment.rows.partition_point(|row| row.end <= index);
+        let row = segment.rows.get(row).filter(|row| row.start <= index)?;
+        let place = segment.places.as_ref().and_then(|places| places.find(index));
         let (sequence, salt, file) = (segment.sequence, segment.salt, segment.file.clone());
-        Some(Found { sequence, salt, place, file })
+        Some(Found { sequence, salt, place, row_end: row.end, file })
     }
 
     /// Keeps the file of a sealed segment open.
@@ -179,6 +220,21 @@ impl<F> Segments<F> {
         }
     }
 
+    /// Keeps in memory where the records of a sealed segment lie, instead of those of others.
+    pub(crate) fn keep_places(&mut self, sequence: u64, places: &Arc<Runs>) {
+        let Some(segment) = self.sealed_mut(sequence).filter(|it| it.places.is_none()) else {
+            return;
+        };
+        segment.places = Some(Arc::clone(places));
+        self.placed.push_back(sequence);
+        self.placed_bytes += places.memory_bytes();
+        while self.placed_bytes_max < self.placed_bytes && 1 < self.placed.len() {
+            let longest = self.placed.pop_front().expect("there are two");
+            let places = self.sealed_mut(longest).and_then(|it| it.places.take());
+            self.placed_bytes -= places.map_or(0, |it| it.memory_bytes());
+        }
+    }
+
     fn sealed_mut(&mut self, sequence: u64) -> Option<&mut Segment<F>> {
         let at = self.sealed.binary_search_by_key(&sequence, |it| it.sequence).ok()?;
         self.sealed.get_mut(at)
@@ -187,20 +243,27 @@ impl<F> Segments<F> {
     /// Takes out the oldest segment, if no record from `first_index` on needs it.
     pub(crate) fn take_dead(&mut self, first_index: u64) -> Option<Segment<F>> {
         let second = self.sealed.get(1).map_or(self.active.header.next_index, |it| it.start_index);
-        let is_dead = !self.sealed.is_empty() && second <= first_index;
-        is_dead.then(|| self.sealed.remove(0))
+        if self.sealed.is_empty() || first_index < second {
+            return None;
+        }
+        let mut segment = self.sealed.remove(0);
+        if !segment.is_pinned {
+            self.placed.retain(|it| *it != segment.sequence);
+            self.placed_bytes -= segment.places.take().map_or(0, |it| it.memory_bytes());
+        }
+        Some(segment)
     }
 
     /// Returns whether each record from `first_index` to `next_index` can be found.
     pub(crate) fn is_complete(&self) -> bool {
         let content = &self.active.content;
-        let sealed = self.sealed.iter().flat_map(|it| &it.runs.runs);
+        let sealed = self.sealed.iter().flat_map(|it| it.rows.iter().cloned());
         let mut next = content.first_index;
-        for run in sealed.chain(&content.runs.runs) {
-            if next < run.first && content.first_index < run.end() {
+        for row in sealed.chain(content.runs.rows()) {
+            if next < row.start && content.first_index < row.end {
                 return false;
             }
-            next = next.max(run.end());
+            next = next.max(row.end);
         }
         next == content.next_index
     }
@@ -216,6 +279,15 @@ pub(crate) fn create<D: Disk>(disk: &D, header: &Header) -> io::Result<D::File> 
 
 /// Makes the segment `sequence`, or replaces it, durably and at once.
 pub(crate) fn create_from<D: Disk>(disk: &D, sequence: u64, bytes: &[u8]) -> io::Result<D::File> {
+    create_with(disk, sequence, |file| file.write_all_at(0, bytes))
+}
+
+/// As [`create_from`], of what `write` writes.
+pub(crate) fn create_with<D: Disk>(
+    disk: &D,
+    sequence: u64,
+    write: impl FnOnce(&D::File) -> io::Result<()>,
+) -> io::Result<D::File> {
     let name = segment_name(sequence);
     let temporary = format!("{name}.tmp");
     match disk.remove(&temporary) {
@@ -223,7 +295,7 @@ pub(crate) fn create_from<D: Disk>(disk: &D, sequence: u64, bytes: &[u8]) -> io:
         _ => {}
     }
     let file = disk.create_new(&temporary)?;
-    if let Err(error) = file.write_all_at(0, bytes).and_then(|()| file.sync_data()) {
+    if let Err(error) = write(&file).and_then(|()| file.sync_data()) {
         // Its room is needed.
         _ = disk.remove(&temporary);
         return Err(error);

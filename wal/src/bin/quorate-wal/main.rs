@@ -61,7 +61,7 @@ fn exit_code(verdict: &Verdict) -> ExitCode {
         Verdict::Whole(_) => ExitCode::SUCCESS,
         Verdict::Torn(..) => ExitCode::from(TORN),
         Verdict::Refused(quorate_wal::OpenError::Unsupported { .. }) => ExitCode::from(OTHER),
-        Verdict::Refused(_) => ExitCode::from(CORRUPT),
+        Verdict::Damaged(..) | Verdict::Refused(_) => ExitCode::from(CORRUPT),
         _ => ExitCode::from(OTHER),
     }
 }
