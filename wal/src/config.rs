@@ -1,5 +1,7 @@
 //! What can be chosen when a log is opened.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -21,8 +23,19 @@ pub struct Config {
     pub state_bytes_max: u32,
     /// Bytes that may wait for the disk, frames included. Must hold a batch; default 64 MiB.
     pub backlog_bytes_max: usize,
+    /// When an [`Ack`](crate::Ack) is given. Default [`Durability::Always`].
+    pub durability: Durability,
+    /// How long a thread that is about to write lets others append first, so that one sync covers
+    /// more of them. A future does not wait. Default 0: those who came meanwhile share a sync anyway.
+    pub group_delay: Duration,
+    /// After so long without a change, [`Wal::handle_timeout`](crate::Wal::handle_timeout) leaves a
+    /// Mark behind the last group, so that damage in it is told from a torn write. Default `None`.
+    pub idle_mark: Option<Duration>,
     /// Where the room for frames comes from. Default [`Preallocate::ZeroAhead`] by 1 MiB.
     pub preallocate: Preallocate,
+    /// Bytes of durable records that stay in memory, the newest, for those who follow the tail.
+    /// Default 4 MiB.
+    pub tail_cache_bytes: usize,
     /// What to do about a torn tail. Default [`Recovery::CutTail`].
     pub recovery: Recovery,
     /// Whether opening reads all of the sealed segments. `false` reads their headers and footers
@@ -41,6 +54,23 @@ pub struct Config {
     /// The id of a log that does not exist yet. `None` draws it from the system; a fixed one makes
     /// equal runs write equal bytes. Default `None`.
     pub seed: Option<u64>,
+}
+
+/// When an [`Ack`](crate::Ack) is given. [`Wal::sync`](crate::Wal::sync) makes everything durable in
+/// each of them, and so do a roll, a truncation of the front, and a close.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Once it is durable.
+    #[default]
+    Always,
+    /// Once it is handed to the operating system, which keeps it when the process dies. It is
+    /// durable at most so long after it was appended, as long as
+    /// [`Wal::handle_timeout`](crate::Wal::handle_timeout) is called when
+    /// [`Wal::poll_timeout`](crate::Wal::poll_timeout) says.
+    Interval(Duration),
+    /// Once it is handed to the operating system. It is durable when somebody syncs.
+    Never,
 }
 
 /// What to do about a torn tail: a group of records whose write a crash cut short, none of which
@@ -66,6 +96,19 @@ pub enum Preallocate {
     ZeroAhead {
         /// How many bytes at once.
         step: u32,
+    },
+    /// Asks the file system for room for a whole segment when it is begun, where it can. A sync then
+    /// moves no length, but most file systems still take note of what was never written before.
+    Reserve,
+    /// Makes segments of the files of those that are no longer needed: their room is there, and was
+    /// written. Up to `files` of them are kept, fewer if [`Retention::bytes`] has no room for them;
+    /// on a full disk they go. A log that was killed has bytes of a former life behind its end,
+    /// which are told from a torn tail only if this is chosen again.
+    ///
+    /// [`Retention::bytes`]: crate::Retention::bytes
+    Recycle {
+        /// How many files are kept. At least 1.
+        files: usize,
     },
 }
 
@@ -105,6 +148,9 @@ impl Config {
         if let Preallocate::ZeroAhead { step } = self.preallocate {
             check("step", step.into(), 4 << 10, 1 << 30)?;
         }
+        if let Preallocate::Recycle { files } = self.preallocate {
+            check("files", files as u64, 1, 1 << 10)?;
+        }
         Ok(())
     }
 }
@@ -117,7 +163,11 @@ impl Default for Config {
             batch_bytes_max: 64 << 20,
             state_bytes_max: 64 << 10,
             backlog_bytes_max: 64 << 20,
+            durability: Durability::default(),
+            group_delay: Duration::ZERO,
+            idle_mark: None,
             preallocate: Preallocate::ZeroAhead { step: 1 << 20 },
+            tail_cache_bytes: 4 << 20,
             recovery: Recovery::default(),
             verify_sealed: false,
             footer_cache_bytes: 16 << 20,

@@ -30,7 +30,7 @@ mod walk;
 
 pub use ack::Ack;
 pub use batch::Batch;
-pub use config::{Config, ConfigError, Preallocate, Recovery};
+pub use config::{Config, ConfigError, Durability, Preallocate, Recovery};
 pub use disk::{Directory, DirectoryFile, DirectoryLock, Memory, MemoryFile, MemoryLock};
 pub use entry_log::{Boundary, CompactError, Entry, EntryLog};
 pub use error::{Damage, OpenError, ReadError, Why, WriteError};

@@ -1,8 +1,10 @@
 //! The log: appending, syncing, truncating.
 
 mod io_thread;
+mod job;
 mod lead;
 mod state;
+mod timer;
 pub(crate) mod watch;
 
 use std::fmt;
@@ -14,19 +16,20 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use quorate_core::Disk;
+use quorate_core::{Disk, File as _};
 
 pub use io_thread::IoThread;
 pub(crate) use state::State;
 
 use crate::ack::{Ack, Group};
 use crate::batch::Batch;
-use crate::config::Config;
+use crate::config::{Config, Preallocate};
 use crate::disk::Directory;
 use crate::error::{OpenError, WriteError};
 use crate::format::segment_name;
 use crate::index::Index;
 use crate::recover::{self, Recovered};
+use crate::segment::{Segment, Spare};
 use crate::traps::{Trap, planted};
 
 /// A write-ahead log. Clones are handles of the same log.
@@ -66,7 +69,8 @@ pub(crate) struct Shared<D: Disk> {
     removing: Mutex<()>,
 }
 
-/// What a log did since it was opened. Numbers only rise.
+/// What a log did since it was opened. Numbers only rise. What is only written, by
+/// [`Config::durability`], counts as if it was durable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -199,14 +203,12 @@ impl<D: Disk> Wal<D> {
             if !planted(Trap::UnlinkBeforeMark) {
                 ack.wait()?;
             }
-        } else {
-            let state = self.shared.state.lock();
-            let is_durable = to.0 <= state.segments.active.content.first_index;
-            let waits = state.last_group().filter(|_| !is_durable);
-            drop(state);
-            waits.map_or(Ok(()), |group| self.shared.wait(&group))?;
         }
-        self.free_segments()
+        let is_durable = to.0 <= self.shared.state.lock().synced.first_index;
+        if !is_durable && !planted(Trap::UnlinkBeforeMark) {
+            self.shared.sync()?;
+        }
+        self.free_segments(u64::MAX)
     }
 
     /// Replaces the caller's state: a blob that each segment begins with, so that it outlives any
@@ -254,7 +256,7 @@ impl<D: Disk> Wal<D> {
         let mut state = self.shared.state.lock();
         state.check_open()?;
         self.tell_dropped(&mut state)?;
-        let (group, next_index) = (state.last_group(), Index(state.tip.next_index));
+        let (group, next_index) = (state.sync_group(), Index(state.tip.next_index));
         Ok(Ack::new(self.clone(), group, next_index..next_index))
     }
 
@@ -273,7 +275,7 @@ impl<D: Disk> Wal<D> {
     /// Returns the end of what is durable.
     #[must_use]
     pub fn durable_end(&self) -> Index {
-        Index(self.shared.state.lock().segments.active.content.next_index)
+        Index(self.shared.state.lock().synced.next_index)
     }
 
     /// Returns what the log did since it was opened.
@@ -304,7 +306,7 @@ impl<D: Disk> Wal<D> {
                     outcome = Err(poison.clone());
                 }
                 let is_sound = outcome.is_ok();
-                state.last_group().or_else(|| if is_sound { state.stage_mark() } else { None })
+                state.sync_group().or_else(|| if is_sound { state.stage_mark() } else { None })
             };
             let Some(group) = group else { break };
             // Waited for also after an error.
@@ -313,6 +315,12 @@ impl<D: Disk> Wal<D> {
         }
         let _removing = self.shared.removing.lock();
         let mut state = self.shared.state.lock();
+        // What others find in the folder is the log and nothing else. If it stays, it does no harm.
+        state.spares.drain(..).for_each(|spare| spare.remove(&self.shared.disk));
+        if let (Ok(()), Preallocate::Recycle { .. }) = (&outcome, self.shared.config.preallocate) {
+            let active = &state.segments.active;
+            _ = active.file.set_len(active.content.end).and_then(|()| active.file.sync_data());
+        }
         state.lock = None;
         state.watchers.wake_all();
         let due = state.watchers.take_due();
@@ -333,19 +341,21 @@ impl<D: Disk> Wal<D> {
         Ok(true)
     }
 
-    /// Removes the segments below the durable low-water mark, oldest first.
-    pub(crate) fn free_segments(&self) -> Result<(), WriteError> {
+    /// Removes the segments below the durable low-water mark, oldest first, or keeps their files to
+    /// be used again, but not so that all files together have more than `bytes_max`.
+    pub(crate) fn free_segments(&self, bytes_max: u64) -> Result<(), WriteError> {
         let _removing = self.shared.removing.lock();
         let mut count = 0;
         loop {
             let mut state = self.shared.state.lock();
             state.check_open()?;
             let is_early = planted(Trap::UnlinkBeforeMark);
-            let durable = state.segments.active.content.first_index;
+            let durable = state.synced.first_index;
             let first_index = if is_early { state.tip.first_index } else { durable };
             let Some(segment) = state.segments.take_dead(first_index) else { break };
+            let is_spare = state.takes_spare(&self.shared.config, segment.file_bytes, bytes_max);
             drop(state);
-            match self.shared.disk.remove(&segment_name(segment.sequence)) {
+            match self.free(&segment, is_spare) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     self.shared.state.lock().segments.sealed.insert(0, segment);
                     return Err(WriteError::NotFreed { source: Arc::new(error) });
@@ -353,6 +363,8 @@ impl<D: Disk> Wal<D> {
                 _ => count += 1,
             }
         }
+        let over = self.shared.state.lock().take_spares_over(bytes_max);
+        over.iter().for_each(|spare| spare.remove(&self.shared.disk));
         if 0 < count {
             let synced = self.shared.disk.sync_dir();
             let mut state = self.shared.state.lock();
@@ -366,6 +378,16 @@ impl<D: Disk> Wal<D> {
                 return poisoned;
             }
         }
+        Ok(())
+    }
+
+    fn free(&self, segment: &Segment<D::File>, is_spare: bool) -> io::Result<()> {
+        let disk = &self.shared.disk;
+        if !is_spare {
+            return disk.remove(&segment_name(segment.sequence));
+        }
+        let spare = Spare::take(disk, segment.sequence, segment.file_bytes)?;
+        self.shared.state.lock().spares.push(spare);
         Ok(())
     }
 

@@ -63,7 +63,7 @@ impl<D: Disk> Wal<D> {
             if index < first_index.0 {
                 return Err(ReadError::Compacted { first_index });
             }
-            if let Some(record) = state.tip.waiting(index) {
+            if let Some(record) = state.tip.in_memory(index) {
                 return Ok(Some(record.clone()));
             }
             if state.tip.next_index <= index {
@@ -72,7 +72,7 @@ impl<D: Disk> Wal<D> {
             let found = state.segments.find(index);
             let mut found = found.expect("every live record was found at open, or written since");
             // What waits may rewrite the end of a row.
-            found.row_end = found.row_end.min(state.tip.waiting_from());
+            found.row_end = found.row_end.min(state.tip.in_memory_from());
             found
         };
         let filled = self.window(found, index, window_bytes);

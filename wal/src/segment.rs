@@ -8,7 +8,7 @@ use std::sync::Arc;
 use quorate_core::{Disk, File};
 
 use crate::content::Content;
-use crate::format::frame::Frame;
+use crate::format::frame::{Frame, HEAD_BYTES};
 use crate::format::header::Header;
 use crate::format::segment_name;
 use crate::index::{Place, Runs, cut_rows};
@@ -277,6 +277,46 @@ pub(crate) fn create<D: Disk>(disk: &D, header: &Header) -> io::Result<D::File> 
     create_from(disk, header.sequence, &header.encode())
 }
 
+/// The file of a segment that is gone. It is removed at open, as what has such a name.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    name: String,
+    pub(crate) file_bytes: u64,
+}
+
+impl Spare {
+    /// Makes a spare file of a segment that is no longer needed.
+    pub(crate) fn take<D: Disk>(disk: &D, sequence: u64, file_bytes: u64) -> io::Result<Self> {
+        let name = format!("{sequence:020}-spare.wal.tmp");
+        disk.rename(&segment_name(sequence), &name)?;
+        Ok(Self { name, file_bytes })
+    }
+
+    /// Removes it. What is left is removed at open.
+    pub(crate) fn remove<D: Disk>(&self, disk: &D) {
+        _ = disk.remove(&self.name);
+    }
+}
+
+/// Makes the segment of `header` out of a spare file, durably. No frame of its former life validates:
+/// the salt is another.
+pub(crate) fn recycle<D: Disk>(
+    disk: &D,
+    header: &Header,
+    spare: &Spare,
+    file_bytes: u64,
+) -> io::Result<D::File> {
+    let file = disk.open(&spare.name)?;
+    let mut bytes = header.encode();
+    // An empty head is the end.
+    bytes.resize(bytes.len() + HEAD_BYTES, 0);
+    file.set_len(file_bytes)?;
+    file.write_all_at(0, &bytes)?;
+    file.sync_data()?;
+    publish(disk, &spare.name, header.sequence)?;
+    Ok(file)
+}
+
 /// Makes the segment `sequence`, or replaces it, durably and at once.
 pub(crate) fn create_from<D: Disk>(disk: &D, sequence: u64, bytes: &[u8]) -> io::Result<D::File> {
     create_with(disk, sequence, |file| file.write_all_at(0, bytes))
@@ -288,8 +328,7 @@ pub(crate) fn create_with<D: Disk>(
     sequence: u64,
     write: impl FnOnce(&D::File) -> io::Result<()>,
 ) -> io::Result<D::File> {
-    let name = segment_name(sequence);
-    let temporary = format!("{name}.tmp");
+    let temporary = format!("{}.tmp", segment_name(sequence));
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -300,12 +339,18 @@ pub(crate) fn create_with<D: Disk>(
         _ = disk.remove(&temporary);
         return Err(error);
     }
-    disk.rename(&temporary, &name)?;
+    publish(disk, &temporary, sequence)?;
+    Ok(file)
+}
+
+/// Gives a file, which is durable, the name of a segment.
+fn publish<D: Disk>(disk: &D, name: &str, sequence: u64) -> io::Result<()> {
+    disk.rename(name, &segment_name(sequence))?;
     if !planted(Trap::RollWithoutSyncDir) {
         // It has its name, or not: this is no state to go on from, and no lack of room.
         disk.sync_dir().map_err(io::Error::other)?;
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Reads from `offset` until `out` is full or the file ends, and returns how many bytes.

@@ -76,7 +76,7 @@ impl<D: Disk> Wal<D> {
             Ok(_) => return damaged(0, None, Why::Header),
             Err(why) => return damaged(0, None, why),
         };
-        let Scan { content, sealed, fault } = scan(&mut source, &header)?;
+        let Scan { content, sealed, fault } = scan(&mut source, &header, false)?;
         match (sealed, fault) {
             (Some(sealed), _) if sealed.end == source.len() => {
                 verified.segments += 1;

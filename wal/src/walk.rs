@@ -79,7 +79,7 @@ impl Walk {
 }
 
 /// Returns where the next head is whose checksum is right, or `end`.
-fn next_head<F: File>(
+pub(crate) fn next_head<F: File>(
     source: &mut Source<'_, F>,
     from: u64,
     end: u64,

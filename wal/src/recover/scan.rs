@@ -6,10 +6,11 @@ use quorate_core::File;
 
 use crate::content::Content;
 use crate::error::Why;
-use crate::format::frame::Kind;
+use crate::format::frame::{HEAD_BYTES, Kind};
 use crate::format::header::Header;
 use crate::format::seal::{Sealed, TRAILER_BYTES};
 use crate::source::Source;
+use crate::walk::next_head;
 
 /// What a segment holds.
 #[derive(Debug)]
@@ -34,13 +35,20 @@ pub(crate) struct Fault {
 /// Walks the frames behind `header`.
 ///
 /// Every checksum is computed. Nothing is kept but offsets of frames that are there.
-pub(crate) fn scan<F: File>(source: &mut Source<'_, F>, header: &Header) -> io::Result<Scan> {
+///
+/// The frames may end with zeros up to the end of the file. In a file that `is_recycled` an empty
+/// head is enough, if no head of this segment is behind it.
+pub(crate) fn scan<F: File>(
+    source: &mut Source<'_, F>,
+    header: &Header,
+    is_recycled: bool,
+) -> io::Result<Scan> {
     let end = source.len();
-    let mut walk = walk(source, header, end)?;
+    let mut walk = walk(source, header, end, is_recycled)?;
     let batch_start = walk.batch_start;
     if walk.scan.content.end != batch_start {
         // Frames of a batch that is not whole were applied: once more, without them.
-        walk.scan.content = self::walk(source, header, batch_start)?.scan.content;
+        walk.scan.content = self::walk(source, header, batch_start, is_recycled)?.scan.content;
     }
     Ok(walk.scan)
 }
@@ -80,7 +88,12 @@ struct Walk {
 }
 
 /// Walks until `stop`, the start of a batch.
-fn walk<F: File>(source: &mut Source<'_, F>, header: &Header, stop: u64) -> io::Result<Walk> {
+fn walk<F: File>(
+    source: &mut Source<'_, F>,
+    header: &Header,
+    stop: u64,
+    is_recycled: bool,
+) -> io::Result<Walk> {
     let salt = header.salt();
     let mut content = Content::new(header);
     let mut at = content.end;
@@ -100,7 +113,7 @@ fn walk<F: File>(source: &mut Source<'_, F>, header: &Header, stop: u64) -> io::
                 break;
             }
             Err(why) => {
-                if at == batch_start && source.end_of_content(at)? == at {
+                if at == batch_start && is_end(source, at, salt, is_recycled)? {
                     break;
                 }
                 let index = source.head(at, salt)?.map_or(content.next_index, |it| it.index);
@@ -113,6 +126,21 @@ fn walk<F: File>(source: &mut Source<'_, F>, header: &Header, stop: u64) -> io::
         fault = Some(Fault { offset: at, index: content.next_index, why: Why::Unfinished });
     }
     Ok(Walk { scan: Scan { content, sealed, fault }, batch_start })
+}
+
+/// Returns whether nothing of this segment stands from `at` on.
+fn is_end<F: File>(
+    source: &mut Source<'_, F>,
+    at: u64,
+    salt: u32,
+    is_recycled: bool,
+) -> io::Result<bool> {
+    if !is_recycled {
+        return Ok(source.end_of_content(at)? == at);
+    }
+    let is_empty = source.bytes(at, HEAD_BYTES)?.iter().all(|byte| *byte == 0);
+    let end = source.len();
+    Ok(is_empty && next_head(source, at + 8, end, salt)? == end)
 }
 
 enum Step {

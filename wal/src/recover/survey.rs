@@ -50,7 +50,7 @@ pub(super) fn survey<D: Disk>(
     let header = read_header(&mut Source::look(&file).map_err(doing(READ))?, *last)?;
     check_chain(&header, *last, ended.last())?;
     let mut active = Active::new(header, Arc::new(file));
-    let torn = tail::read(&mut active).map_err(doing(READ))?.map_err(OpenError::Corrupt)?;
+    let torn = tail::read(config, &mut active).map_err(doing(READ))?.map_err(OpenError::Corrupt)?;
     let mut suffixes: Vec<u64> = ended.iter().map(|it| it.sealed.footer.lowest_suffix).collect();
     suffixes.push(active.content.lowest_suffix);
     let mut segments = Segments::new(active, config.footer_cache_bytes);
@@ -134,7 +134,7 @@ fn read_sealed<D: Disk>(disk: &D, config: &Config, sequence: u64) -> Result<Ende
         }
     }
     let mut source = Source::scan(&file).map_err(doing(READ))?;
-    let Scan { content, sealed, fault } = scan(&mut source, &header).map_err(doing(READ))?;
+    let Scan { content, sealed, fault } = scan(&mut source, &header, false).map_err(doing(READ))?;
     match (sealed, fault) {
         (Some(sealed), _) if sealed.end == source.len() => {
             Ok(Ended { header, sealed, rebuilt: None })

@@ -8,6 +8,7 @@ use quorate_core::{Disk, File};
 
 use super::Cut;
 use super::scan::{promise_behind, scan};
+use crate::config::{Config, Preallocate};
 use crate::error::{Damage, Why};
 use crate::format::frame::HEAD_BYTES;
 use crate::index::Index;
@@ -17,10 +18,14 @@ use crate::traps::{Trap, planted};
 
 /// Takes the content of the last segment into `active`. Returns where it is torn, if so, or what of
 /// that was durable is damaged.
-pub(super) fn read<F: File>(active: &mut Active<F>) -> io::Result<Result<Option<Damage>, Damage>> {
+pub(super) fn read<F: File>(
+    config: &Config,
+    active: &mut Active<F>,
+) -> io::Result<Result<Option<Damage>, Damage>> {
+    let is_recycled = matches!(config.preallocate, Preallocate::Recycle { .. });
     let file = Arc::clone(&active.file);
     let mut source = Source::scan(&*file)?;
-    let found = scan(&mut source, &active.header)?;
+    let found = scan(&mut source, &active.header, is_recycled)?;
     active.content = found.content;
     active.file_bytes = source.len();
     if let Some(sealed) = found.sealed {
@@ -61,7 +66,8 @@ pub(super) fn repair<D: Disk>(
     let file = Arc::clone(&active.file);
     let mut source = Source::scan(&*file)?;
     let end = active.content.end;
-    let used = source.end_of_content(end)?;
+    // Zeros, or what a file had in a former life, are no part of the tail.
+    let used = if torn.is_some() { source.end_of_content(end)? } else { end };
     let cut = torn.map(|damage| Cut {
         damage,
         offset: end,

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_core::{Disk as _, SplitMix64};
+use quorate_core::{Disk as _, Instant, SplitMix64};
 use quorate_sim::{Disk, Op};
-use quorate_wal::{Batch, Config, Index, OpenError, Preallocate, Wal, WriteError};
+use quorate_wal::{Batch, Config, Durability, Index, OpenError, Preallocate, Wal, WriteError};
 
 /// Plays one run. Returns its story, or the law that was broken and the story so far.
 pub(crate) fn run(seed: u64) -> Result<String, String> {
@@ -34,6 +35,7 @@ struct World {
     random: SplitMix64,
     disk: Disk,
     config: Config,
+    now: Instant,
     wal: Option<Wal<Disk>>,
     /// What the log held after each change, from the last that was acknowledged on.
     views: Vec<View>,
@@ -51,21 +53,37 @@ impl World {
         config.seed = Some(seed);
         config.segment_bytes = 1_024 << random.below(4);
         config.verify_sealed = random.below(2) == 0;
-        config.preallocate = match random.below(2) {
+        config.preallocate = match random.below(5) {
             0 => Preallocate::None,
+            1 => Preallocate::Reserve,
+            2 => Preallocate::Recycle { files: 2 },
             _ => Preallocate::ZeroAhead { step },
         };
+        config.durability = match random.below(4) {
+            0 => Durability::Never,
+            1 => Durability::Interval(Duration::from_millis(10)),
+            _ => Durability::Always,
+        };
+        // Records are read from the file, or from memory.
+        config.tail_cache_bytes = [0, 200, 1 << 20][usize::try_from(random.below(3)).unwrap_or(0)];
+        config.footer_cache_bytes = [0, 1 << 20][usize::try_from(random.below(2)).unwrap_or(0)];
         let empty = View { first: 1, next: 1, ..View::default() };
-        let trace = format!("segments of {} bytes\n", config.segment_bytes);
+        let trace = format!(
+            "segments of {} bytes, {:?}, {:?}\n",
+            config.segment_bytes, config.preallocate, config.durability
+        );
         let (views, group) = (vec![empty], None);
-        Self { random, disk: Disk::new(), config, wal: None, views, group, trace }
+        let now = Instant::default();
+        Self { random, disk: Disk::new(), config, now, wal: None, views, group, trace }
     }
 
     fn play(&mut self) -> Result<(), String> {
         self.open()?;
         for _ in 0..STEPS {
-            match self.random.below(21) {
+            match self.random.below(23) {
                 0..8 => self.change()?,
+                21 => self.write()?,
+                22 => self.pass_time()?,
                 8..12 => self.sync()?,
                 12 => self.truncate_prefix()?,
                 13 => self.fill_up()?,
@@ -192,6 +210,38 @@ impl World {
         let end = synced.map_err(|error| format!("a sync on a sound disk: {error:?}"))?;
         if end.0 != self.last().next {
             return Err(format!("sync says {end}, expected {}", self.last().next));
+        }
+        self.acknowledge();
+        Ok(())
+    }
+
+    /// Hands what there is to the system. It is durable where that is what an acknowledgement means.
+    fn write(&mut self) -> Result<(), String> {
+        self.say("write");
+        let mut next = self.last().clone();
+        let record = self.record();
+        let written = self.wal().append(record.clone()).and_then(|ack| ack.wait());
+        written.map_err(|error| format!("a write on a sound disk: {error:?}"))?;
+        next.records.insert(next.next, record);
+        next.next += 1;
+        self.views.push(next);
+        if self.config.durability == Durability::Always {
+            self.acknowledge();
+        }
+        Ok(())
+    }
+
+    /// Lets the interval pass, after which all that is written is durable.
+    fn pass_time(&mut self) -> Result<(), String> {
+        self.say("time passes");
+        self.now = self.now + Duration::from_millis(10);
+        let Some(due) = self.wal().poll_timeout() else { return Ok(()) };
+        if self.now < due {
+            return Err(format!("due at {due}, it is {}", self.now));
+        }
+        self.wal().handle_timeout(self.now);
+        if self.wal().durable_end().0 != self.last().next {
+            return Err(format!("not durable after the interval: {}", self.wal().durable_end()));
         }
         self.acknowledge();
         Ok(())
