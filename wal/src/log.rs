@@ -345,7 +345,7 @@ impl<D: Disk> Wal<D> {
     /// be used again, but not so that all files together have more than `bytes_max`.
     pub(crate) fn free_segments(&self, bytes_max: u64) -> Result<(), WriteError> {
         let _removing = self.shared.removing.lock();
-        let mut count = 0;
+        let (mut count, mut spares) = (0, Vec::new());
         loop {
             let mut state = self.shared.state.lock();
             state.check_open()?;
@@ -353,18 +353,18 @@ impl<D: Disk> Wal<D> {
             let durable = state.synced.first_index;
             let first_index = if is_early { state.tip.first_index } else { durable };
             let Some(segment) = state.segments.take_dead(first_index) else { break };
-            let is_spare = state.takes_spare(&self.shared.config, segment.file_bytes, bytes_max);
+            let before = spares.iter().map(|it: &Spare| it.file_bytes).collect::<Vec<u64>>();
+            let is_spare = state.takes_spare(&self.shared.config, &segment, &before, bytes_max);
             drop(state);
             match self.free(&segment, is_spare) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     self.shared.state.lock().segments.sealed.insert(0, segment);
                     return Err(WriteError::NotFreed { source: Arc::new(error) });
                 }
-                _ => count += 1,
+                spare => spares.extend(spare.ok().flatten()),
             }
+            count += 1;
         }
-        let over = self.shared.state.lock().take_spares_over(bytes_max);
-        over.iter().for_each(|spare| spare.remove(&self.shared.disk));
         if 0 < count {
             let synced = self.shared.disk.sync_dir();
             let mut state = self.shared.state.lock();
@@ -378,17 +378,23 @@ impl<D: Disk> Wal<D> {
                 return poisoned;
             }
         }
+        // A file gets a new life only once its old name is gone for good: after a crash, a segment
+        // must not have the header of another.
+        let over = {
+            let mut state = self.shared.state.lock();
+            state.spares.append(&mut spares);
+            state.take_spares_over(bytes_max)
+        };
+        over.iter().for_each(|spare| spare.remove(&self.shared.disk));
         Ok(())
     }
 
-    fn free(&self, segment: &Segment<D::File>, is_spare: bool) -> io::Result<()> {
+    fn free(&self, segment: &Segment<D::File>, is_spare: bool) -> io::Result<Option<Spare>> {
         let disk = &self.shared.disk;
-        if !is_spare {
-            return disk.remove(&segment_name(segment.sequence));
+        if is_spare {
+            return Spare::take(disk, segment.sequence, segment.file_bytes).map(Some);
         }
-        let spare = Spare::take(disk, segment.sequence, segment.file_bytes)?;
-        self.shared.state.lock().spares.push(spare);
-        Ok(())
+        disk.remove(&segment_name(segment.sequence)).map(|()| None)
     }
 
     /// Forgets that records were dropped for want of room: the caller knows.

@@ -94,12 +94,21 @@ impl<D: Disk> State<D> {
         undated.for_each(|it| it.sealed_by_ms = Some(self.wall_ms));
     }
 
-    /// Returns whether the file of a segment that goes, `file_bytes` long, is to be used again.
-    pub(crate) fn takes_spare(&self, config: &Config, file_bytes: u64, bytes_max: u64) -> bool {
+    /// Returns whether the file of `segment`, which goes, is to be used again, beside others of
+    /// `before`.
+    pub(crate) fn takes_spare(
+        &self,
+        config: &Config,
+        segment: &Segment<D::File>,
+        before: &[u64],
+        bytes_max: u64,
+    ) -> bool {
         let Preallocate::Recycle { files } = config.preallocate else { return false };
+        let all = self.file_bytes() + before.iter().sum::<u64>() + segment.file_bytes;
         // A segment that one batch made longer is not worth keeping.
-        let is_short = file_bytes <= config.segment_bytes.into();
-        is_short && self.spares.len() < files && self.file_bytes() + file_bytes <= bytes_max
+        segment.file_bytes <= 2 * u64::from(config.segment_bytes)
+            && self.spares.len() + before.len() < files
+            && all <= bytes_max
     }
 
     /// Takes out spare files until all files have at most `bytes_max`.

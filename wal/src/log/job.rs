@@ -201,7 +201,8 @@ impl<F: File> Job<F> {
         self.file_bytes = roll.header.end();
         let next = match self.spare.take() {
             Some(spare) => {
-                self.file_bytes = self.file_bytes.max(config.segment_bytes.into());
+                self.file_bytes = spare.file_bytes.max(config.segment_bytes.into());
+                self.file_bytes = self.file_bytes.max(roll.header.end() + HEAD_BYTES as u64);
                 segment::recycle(disk, &roll.header, &spare, self.file_bytes)
             }
             None => segment::create(disk, &roll.header),
