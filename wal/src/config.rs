@@ -83,6 +83,11 @@ pub enum Recovery {
     /// Cut it off, keep its bytes in a `.cut` file, and go on.
     #[default]
     CutTail,
+    /// As `CutTail`, but a damaged log opens too: all of it is read, and what is damaged or lost is
+    /// listed in [`Recovered`](crate::Recovered). Everything else reads, and
+    /// [`Wal::restore`](crate::Wal::restore) heals a record whose payload is damaged. Where more is
+    /// damaged than payloads of records, nothing on disk is changed, and the log can only be read.
+    Salvage,
 }
 
 /// Where the room for frames comes from.

@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(cut(9), [1..5, 7..9]);
         assert_eq!(cut(8), [1..5, 7..8]);
         assert_eq!(cut(7), cut(5));
-        assert_eq!(cut(3), [1..3]);
+        assert!(cut(3).len() == 1 && cut(3)[0] == (1..3));
         assert!(cut(1).is_empty());
     }
 }

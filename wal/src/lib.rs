@@ -19,6 +19,7 @@ mod reader;
 mod record_store;
 mod recover;
 mod repair;
+mod restore;
 mod retention;
 mod segment;
 mod snapshot;
@@ -33,7 +34,7 @@ pub use batch::Batch;
 pub use config::{Config, ConfigError, Durability, Preallocate, Recovery};
 pub use disk::{Directory, DirectoryFile, DirectoryLock, Memory, MemoryFile, MemoryLock};
 pub use entry_log::{Boundary, CompactError, Entry, EntryLog};
-pub use error::{Damage, OpenError, ReadError, Why, WriteError};
+pub use error::{Damage, Lost, OpenError, ReadError, Why, WriteError};
 pub use hold::Hold;
 pub use index::Index;
 pub use log::{IoThread, Stats, Wal};
@@ -42,6 +43,7 @@ pub use reader::Records;
 pub use record_store::RecordStore;
 pub use recover::{Cut, Recovered};
 pub use repair::{Copied, CopyError, copy};
+pub use restore::RestoreError;
 pub use retention::Retention;
 pub use snapshot::{
     InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,

@@ -118,7 +118,11 @@ impl<D: Disk> Wal<D> {
     /// See [`OpenError`]: damage is named, and nothing is changed.
     pub fn open_on(disk: D, config: Config) -> Result<(Self, Recovered), OpenError> {
         let opened = recover::open(&disk, &config)?;
-        let state = Mutex::new(State::new(opened.lock, opened.segments));
+        let state = Mutex::new(State::new(
+            opened.lock,
+            opened.segments,
+            opened.recovered.read_only.clone(),
+        ));
         let (io_turn, removing) = (Condvar::new(), Mutex::new(()));
         let shared = Shared { disk, config, state, io_turn, removing };
         Ok((Self { shared: Arc::new(shared), told: AtomicU64::new(0) }, opened.recovered))
@@ -317,7 +321,8 @@ impl<D: Disk> Wal<D> {
         let mut state = self.shared.state.lock();
         // What others find in the folder is the log and nothing else. If it stays, it does no harm.
         state.spares.drain(..).for_each(|spare| spare.remove(&self.shared.disk));
-        if let (Ok(()), Preallocate::Recycle { .. }) = (&outcome, self.shared.config.preallocate) {
+        let is_recycled = matches!(self.shared.config.preallocate, Preallocate::Recycle { .. });
+        if is_recycled && outcome.is_ok() && !state.is_read_only() {
             let active = &state.segments.active;
             _ = active.file.set_len(active.content.end).and_then(|()| active.file.sync_data());
         }

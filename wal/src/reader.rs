@@ -69,8 +69,11 @@ impl<D: Disk> Wal<D> {
             if state.tip.next_index <= index {
                 return Ok(None);
             }
-            let found = state.segments.find(index);
-            let mut found = found.expect("every live record was found at open, or written since");
+            let Some(mut found) = state.segments.find(index) else {
+                let hole = state.segments.hole(index);
+                let damage = hole.expect("every live record was found at open, or written since");
+                return Err(ReadError::Corrupt(damage));
+            };
             // What waits may rewrite the end of a row.
             found.row_end = found.row_end.min(state.tip.in_memory_from());
             found

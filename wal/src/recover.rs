@@ -17,6 +17,7 @@
 //! Not to be told from a torn write: damage in the last synced group with nothing behind it, and
 //! the loss of the last file as a whole. A Mark at close leaves no such group.
 
+mod salvage;
 mod scan;
 mod survey;
 mod tail;
@@ -27,17 +28,18 @@ use std::sync::Arc;
 
 use quorate_core::Disk;
 
+use self::salvage::Salvaged;
 pub(crate) use self::scan::{Scan, scan};
 use self::survey::{Found, survey};
 use crate::config::{Config, Recovery};
-use crate::error::{Damage, OpenError, Why};
+use crate::error::{Damage, Lost, OpenError, Why, WriteError};
 use crate::format::header::Header;
 use crate::format::{segment_name, sequence_of};
 use crate::index::Index;
 use crate::segment::{self, Active, Segments};
 
 /// What opening found.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovered {
     /// The records there are.
@@ -46,9 +48,15 @@ pub struct Recovered {
     pub cut: Option<Cut>,
     /// How many segments there are.
     pub segments: u64,
-    /// What is damaged and did not keep the log from opening. No record is lost by it: footers of
-    /// sealed segments were made anew from their frames, in memory.
+    /// What is damaged and did not keep the log from opening: footers of sealed segments, which were
+    /// made anew from their frames, in memory; by [`Recovery::Salvage`] also records, which
+    /// [`Wal::restore`](crate::Wal::restore) heals if their [`Why`] is [`Why::Payload`] or
+    /// [`Why::Padding`].
     pub damaged: Vec<Damage>,
+    /// Records that are nowhere. Only by [`Recovery::Salvage`].
+    pub lost: Vec<Lost>,
+    /// Why the log takes no changes, if so.
+    pub read_only: Option<WriteError>,
 }
 
 /// A torn tail that was cut off. None of its records was acknowledged.
@@ -65,10 +73,11 @@ pub struct Cut {
     pub kept: Option<String>,
 }
 
-/// A log that is whole, and can be written to.
+/// A log that can be read, and written to if nothing refuses that.
 #[derive(Debug)]
 pub(crate) struct Opened<D: Disk> {
-    pub(crate) lock: D::Lock,
+    /// `None`: the disk takes no changes, from nobody.
+    pub(crate) lock: Option<D::Lock>,
     pub(crate) segments: Segments<D::File>,
     pub(crate) recovered: Recovered,
 }
@@ -76,30 +85,94 @@ pub(crate) struct Opened<D: Disk> {
 /// Opens the log on `disk`, or begins one.
 pub(crate) fn open<D: Disk>(disk: &D, config: &Config) -> Result<Opened<D>, OpenError> {
     config.check()?;
-    let lock = disk.lock(LOCK).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked { path: LOCK.to_owned() },
-        _ => OpenError::Io { doing: "take the lock", source },
-    })?;
+    let lock = match disk.lock(LOCK) {
+        Ok(lock) => Some(lock),
+        Err(error) if is_read_only(&error) => None,
+        Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
+            return Err(OpenError::Locked { path: LOCK.to_owned() });
+        }
+        Err(source) => return Err(OpenError::Io { doing: "take the lock", source }),
+    };
     let names = disk.list().map_err(doing("list the files"))?;
     let sequences: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
     let Some(oldest) = oldest_of(&sequences) else {
         return begin(disk, config, lock, &names);
     };
-    let found = survey(disk, config, &sequences[oldest..])?;
-    check_whole(config, &found, sequences[oldest])?;
-
-    let temporary = names.iter().filter(|name| name.ends_with(".wal.tmp")).cloned();
-    let dead = sequences[..oldest].iter().map(|sequence| segment_name(*sequence));
-    for name in temporary.chain(dead) {
-        disk.remove(&name).map_err(doing("remove what is no longer needed"))?;
+    let Looked { mut found, lost, broken } = look(disk, config, &sequences, oldest)?;
+    let mut read_only = broken.map(|damage| WriteError::ReadOnly { damage: Some(damage) });
+    let mut cut = None;
+    if read_only.is_none() {
+        let temporary = names.iter().filter(|name| name.ends_with(".wal.tmp")).cloned();
+        let dead = sequences[..oldest].iter().map(|sequence| segment_name(*sequence));
+        let active = &mut found.segments.active;
+        match make_whole(disk, temporary.chain(dead), active, found.torn, &mut cut) {
+            Err(OpenError::Io { source, .. }) if is_read_only(&source) => {
+                read_only = Some(WriteError::ReadOnly { damage: None });
+            }
+            result => result?,
+        }
     }
-    let Found { mut segments, torn, damaged } = found;
-    let cut = tail::repair(disk, &mut segments.active, torn).map_err(doing("repair the tail"))?;
+    let Found { segments, damaged, .. } = found;
     let content = &segments.active.content;
     let range = Index(content.first_index)..Index(content.next_index);
     let count = segments.sealed.len() as u64 + 1;
-    let recovered = Recovered { range, cut, segments: count, damaged };
+    let recovered = Recovered { range, cut, segments: count, damaged, lost, read_only };
     Ok(Opened { lock, recovered, segments })
+}
+
+/// Removes what is no longer needed, and repairs the tail.
+fn make_whole<D: Disk>(
+    disk: &D,
+    needless: impl Iterator<Item = String>,
+    active: &mut Active<D::File>,
+    torn: Option<Damage>,
+    cut: &mut Option<Cut>,
+) -> Result<(), OpenError> {
+    for name in needless {
+        disk.remove(&name).map_err(doing("remove what is no longer needed"))?;
+    }
+    tail::repair(disk, active, torn, cut).map_err(doing("repair the tail"))
+}
+
+/// What a look at the files found.
+struct Looked<F> {
+    found: Found<F>,
+    lost: Vec<Lost>,
+    broken: Option<Damage>,
+}
+
+/// Looks at the segments, of which those from `oldest` on have no gap. Changes nothing.
+fn look<D: Disk>(
+    disk: &D,
+    config: &Config,
+    sequences: &[u64],
+    oldest: usize,
+) -> Result<Looked<D::File>, OpenError> {
+    let is_salvage = config.recovery == Recovery::Salvage;
+    let mut strict = config.clone();
+    strict.verify_sealed |= is_salvage;
+    let looked = survey(disk, &strict, &sequences[oldest..]);
+    let looked = looked.and_then(|found| {
+        check_whole(config, &found, sequences[oldest])?;
+        Ok(found)
+    });
+    let error = match looked {
+        Ok(found) => return Ok(Looked { found, lost: Vec::new(), broken: None }),
+        Err(error) => error,
+    };
+    if !is_salvage || !matches!(error, OpenError::Corrupt(_) | OpenError::MissingSegment { .. }) {
+        return Err(error);
+    }
+    let log_id = salvage::log_id(disk, sequences).map_err(doing("read a segment"))?;
+    let Some(log_id) = log_id else { return Err(error) };
+    let salvaged = salvage::salvage(disk, config, sequences, log_id)?;
+    let Salvaged { segments, torn, damaged, lost, broken } = salvaged;
+    check_end(config, Index(segments.active.content.next_index))?;
+    Ok(Looked { found: Found { segments, torn, damaged }, lost, broken })
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// What opening would find.
@@ -143,7 +216,7 @@ fn oldest_of(sequences: &[u64]) -> Option<usize> {
 fn begin<D: Disk>(
     disk: &D,
     config: &Config,
-    lock: D::Lock,
+    lock: Option<D::Lock>,
     names: &[String],
 ) -> Result<Opened<D>, OpenError> {
     check_end(config, Index(1))?;
@@ -161,8 +234,14 @@ fn begin<D: Disk>(
     let file = segment::create(disk, &header).map_err(doing("begin the log"))?;
     let active = Active::new(header, Arc::new(file));
     let segments = Segments::new(active, config.footer_cache_bytes);
-    let (range, damaged) = (Index(1)..Index(1), Vec::new());
-    let recovered = Recovered { range, cut: None, segments: 1, damaged };
+    let recovered = Recovered {
+        range: Index(1)..Index(1),
+        cut: None,
+        segments: 1,
+        damaged: Vec::new(),
+        lost: Vec::new(),
+        read_only: None,
+    };
     Ok(Opened { lock, segments, recovered })
 }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use quorate_core::{Disk, File};
 
 use crate::content::Content;
+use crate::error::{Damage, Lost};
 use crate::format::frame::{Frame, HEAD_BYTES};
 use crate::format::header::Header;
 use crate::format::segment_name;
-use crate::index::{Place, Runs, cut_rows};
+use crate::index::{Index, Place, Runs, cut_rows};
 use crate::traps::{Trap, planted};
 
 /// A segment that another follows. It never changes.
@@ -61,6 +62,8 @@ pub(crate) struct Segments<F> {
     /// Oldest first; sequences have no gap, and go on with `active`.
     pub(crate) sealed: Vec<Segment<F>>,
     pub(crate) active: Active<F>,
+    /// Records that a salvage did not find.
+    pub(crate) holes: Vec<Lost>,
     /// Sealed segments whose files are open, longest first. Some may be gone.
     opened: VecDeque<u64>,
     /// Sealed segments whose places are in memory, longest first.
@@ -131,6 +134,7 @@ impl<F> Segments<F> {
         Self {
             sealed: Vec::new(),
             active,
+            holes: Vec::new(),
             opened: VecDeque::new(),
             placed: VecDeque::new(),
             placed_bytes: 0,
@@ -197,6 +201,17 @@ impl<F> Segments<F> {
         let place = segment.places.as_ref().and_then(|places| places.find(index));
         let (sequence, salt, file) = (segment.sequence, segment.salt, segment.file.clone());
         Some(Found { sequence, salt, place, row_end: row.end, file })
+    }
+
+    /// Returns why there is no record `index`, though there should be.
+    pub(crate) fn hole(&self, index: u64) -> Option<Damage> {
+        let hole = self.holes.iter().find(|it| it.indexes.contains(&Index(index)))?;
+        Some(Damage { index: Some(Index(index)), ..hole.damage })
+    }
+
+    /// Returns whether the record `index` is to be found where `damage` is, or nowhere.
+    pub(crate) fn is_at(&self, index: u64, damage: &Damage) -> bool {
+        self.find(index).is_none_or(|it| it.sequence == damage.segment)
     }
 
     /// Keeps the file of a sealed segment open.

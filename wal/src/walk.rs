@@ -7,14 +7,14 @@ use std::io;
 
 use quorate_core::File;
 
-use crate::error::Damage;
+use crate::error::{Damage, Why};
 use crate::format::frame::{Frame, HEAD_BYTES, Head, Kind};
 use crate::format::header::Header;
 use crate::index::Index;
 use crate::source::Source;
 
 /// Where a walk is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Walk {
     sequence: u64,
     salt: u32,
@@ -43,6 +43,30 @@ impl Walk {
     pub(crate) fn up_to(header: &Header, used: u64) -> Self {
         let (sequence, salt, due) = (header.sequence, header.salt(), header.next_index);
         Self { sequence, salt, at: header.end(), used, due }
+    }
+
+    /// Goes on at the first whole head from `from` on.
+    pub(crate) fn seek<F: File>(
+        &mut self,
+        source: &mut Source<'_, F>,
+        from: u64,
+    ) -> io::Result<()> {
+        self.at = next_head(source, from, self.used, self.salt)?;
+        Ok(())
+    }
+
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Returns where the next step is.
+    pub(crate) const fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Says what is wrong there.
+    pub(crate) const fn damage(&self, why: Why) -> Damage {
+        Damage { segment: self.sequence, offset: self.at, index: Some(Index(self.due)), why }
     }
 
     /// Returns what stands next, up to the Seal: the trailer behind it is no frame.

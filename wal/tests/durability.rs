@@ -6,7 +6,7 @@ use quorate_core::Instant;
 use quorate_sim::{Disk, Op};
 use quorate_wal::{Config, Durability, Index, Retention, Visible, Wal, WriteError};
 
-use small::config;
+use small::{config, read_all};
 
 #[path = "small/log.rs"]
 mod small;
@@ -75,7 +75,7 @@ fn unsynced_groups_are_lost_from_the_end_and_never_make_a_log_corrupt() {
         disk.crash(seed);
         let wal = open(&disk, &config);
         assert!(durable <= wal.next_index().0, "seed {seed}");
-        assert!(wal.records(..).all(|item| item.is_ok()), "seed {seed}");
+        assert_eq!(read_all(&wal).len() as u64 + 1, wal.next_index().0, "seed {seed}");
     }
 }
 

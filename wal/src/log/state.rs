@@ -31,6 +31,8 @@ use crate::tail::Visible;
 /// is empty.
 pub(crate) struct State<D: Disk> {
     pub(crate) lock: Option<D::Lock>,
+    /// Why no change is taken from the start, if so.
+    read_only: Option<WriteError>,
     pub(crate) segments: Segments<D::File>,
     pub(crate) synced: Synced,
     pub(crate) tip: Tip,
@@ -195,10 +197,15 @@ impl Tip {
 }
 
 impl<D: Disk> State<D> {
-    pub(crate) fn new(lock: D::Lock, mut segments: Segments<D::File>) -> Self {
+    pub(crate) fn new(
+        lock: Option<D::Lock>,
+        mut segments: Segments<D::File>,
+        read_only: Option<WriteError>,
+    ) -> Self {
         let wall_ms = segments.date();
         Self {
-            lock: Some(lock),
+            lock,
+            read_only,
             synced: Synced::all(&segments.active),
             tip: Tip::written(&segments),
             segments,
@@ -224,12 +231,16 @@ impl<D: Disk> State<D> {
         }
     }
 
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.read_only.is_some()
+    }
+
     /// Returns why no change is taken, if so.
     pub(crate) fn check_open(&self) -> Result<(), WriteError> {
         match &self.poison {
             Some(poison) => Err(poison.clone()),
             None if self.is_closed => Err(WriteError::Closed),
-            None => Ok(()),
+            None => self.read_only.clone().map_or(Ok(()), Err),
         }
     }
 
@@ -355,7 +366,7 @@ impl<D: Disk> State<D> {
     pub(crate) fn stage_mark(&mut self) -> Option<Arc<Group>> {
         let content = &self.segments.active.content;
         let is_needless = content.is_marked || content.end == self.tip.header_end;
-        if self.tip.is_sealed || is_needless || !self.queue.is_empty() {
+        if self.is_read_only() || self.tip.is_sealed || is_needless || !self.queue.is_empty() {
             return None;
         }
         let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);

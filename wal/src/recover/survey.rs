@@ -84,7 +84,7 @@ impl Ended {
 }
 
 /// Applies to each sealed segment what later ones truncate.
-fn apply_suffixes<F>(segments: &mut Segments<F>, suffixes: &[u64]) {
+pub(super) fn apply_suffixes<F>(segments: &mut Segments<F>, suffixes: &[u64]) {
     let mut from = u64::MAX;
     for (segment, later) in segments.sealed.iter_mut().zip(&suffixes[1..]).rev() {
         from = from.min(*later);
@@ -172,7 +172,8 @@ fn rebuild<F: File>(
     if end.is_some_and(|end| end < file_bytes) {
         return Ok(None);
     }
-    let payload_crc = seal.map(|it| it.payload_crc).or(trailer.map(|(_, payload_crc)| payload_crc));
+    let payload_crc =
+        seal.map(|it| it.payload_crc).or_else(|| trailer.map(|(_, payload_crc)| payload_crc));
     let Some(payload_crc) = payload_crc else { return Ok(None) };
     let stamp = source.bytes(at + (HEAD_BYTES + Footer::STAMP_AT) as u64, 8)?;
     let stamp = if stamp.len() == 8 { u64_at(stamp, 0) } else { 0 };

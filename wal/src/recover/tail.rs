@@ -51,7 +51,8 @@ pub(super) fn read<F: File>(
     Ok(Ok(Some(damage)))
 }
 
-/// Makes the last segment whole and durable: after this, it may be served.
+/// Makes the last segment whole and durable: after this, it may be served. Says in `cut` what it
+/// cuts off, also if that fails.
 ///
 /// A failed sync of an earlier process may have left bytes in memory, marked as written, and absent
 /// on disk; so what no promise covers is written again. Not in place: it may be acknowledged, and
@@ -62,20 +63,21 @@ pub(super) fn repair<D: Disk>(
     disk: &D,
     active: &mut Active<D::File>,
     torn: Option<Damage>,
-) -> io::Result<Option<Cut>> {
+    cut: &mut Option<Cut>,
+) -> io::Result<()> {
     let file = Arc::clone(&active.file);
     let mut source = Source::scan(&*file)?;
     let end = active.content.end;
     // Zeros, or what a file had in a former life, are no part of the tail.
     let used = if torn.is_some() { source.end_of_content(end)? } else { end };
-    let cut = torn.map(|damage| Cut {
+    *cut = torn.map(|damage| Cut {
         damage,
         offset: end,
         bytes: used - end,
         kept: keep(disk, damage.segment, &mut source, end..used).ok(),
     });
     if planted(Trap::ServedBeforeSync) {
-        return Ok(cut);
+        return Ok(());
     }
     let kept_end = if planted(Trap::TailNotZeroed) { used } else { end };
     // Zeros in place, and their sync failed: the next open would see them, and the medium not.
@@ -91,14 +93,14 @@ pub(super) fn repair<D: Disk>(
             result => {
                 result?;
                 active.content.promise = end;
-                return Ok(cut);
+                return Ok(());
             }
         }
     }
     in_place(active, &mut source, rewritten, kept_end..used)?;
     disk.sync_dir()?;
     active.content.promise = end;
-    Ok(cut)
+    Ok(())
 }
 
 /// Returns whether something that may be acknowledged is not covered by a promise. A Mark or a Seal
