@@ -250,6 +250,36 @@ impl<D: Disk> Wal<D> {
         outcome.map(|()| self.durable_end())
     }
 
+    /// Hands everything that was appended before to the operating system, which keeps it when the
+    /// process dies, and syncs nothing: what is waited for becomes durable as ever.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ack::wait`].
+    pub fn flush(&self) -> Result<(), WriteError> {
+        let group = {
+            let mut state = self.shared.state.lock();
+            state.check_open()?;
+            state.flush_group(&self.shared.config)
+        };
+        group.map_or(Ok(()), |group| self.shared.flush(&group))
+    }
+
+    /// Ends the last segment, if it holds anything, and begins another: so that what it holds can be
+    /// let go of, or copied as it is. Makes everything durable. Up to four syncs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ack::wait`].
+    pub fn roll(&self) -> Result<(), WriteError> {
+        let group = {
+            let mut state = self.shared.state.lock();
+            state.check_open()?;
+            state.stage_roll()
+        };
+        group.map_or(Ok(()), |group| self.shared.wait(&group))
+    }
+
     /// Returns the acknowledgement of everything that was appended before: [`sync`](Self::sync) as
     /// a future. Its indexes are empty.
     ///

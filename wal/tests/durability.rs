@@ -177,3 +177,83 @@ fn a_tail_of_what_is_durable_sees_nothing_that_is_only_written() {
     let seen = tail.next_timeout(Duration::ZERO).expect("nothing is damaged");
     assert_eq!(seen.map(|it| it.1), Some("other".into()));
 }
+
+#[test]
+fn what_is_flushed_survives_the_process_and_is_durable_once_it_is_waited_for() {
+    let disk = Disk::new();
+    let wal = open(&disk, &config());
+    let before = wal.stats().syncs;
+    let ack = wal.append("one").expect("there is room");
+    wal.flush().expect("the disk is sound");
+    assert_eq!((wal.stats().syncs, wal.durable_end()), (before, Index(1)));
+    let other = wal.append("two").expect("there is room");
+    wal.flush().expect("the disk is sound");
+    ack.wait().expect("the disk is sound");
+    assert_eq!((wal.stats().syncs, wal.durable_end()), (before + 1, Index(3)), "both by one sync");
+    other.wait().expect("the disk is sound");
+    drop(wal.append("three").expect("there is room"));
+    wal.flush().expect("the disk is sound");
+    drop(wal);
+    let wal = open(&disk, &config());
+    assert_eq!(read_all(&wal), ["one", "two", "three"], "the system kept it");
+}
+
+#[test]
+fn a_failed_sync_tells_those_too_whose_records_were_flushed() {
+    let disk = Disk::new();
+    let wal = open(&disk, &config());
+    let ack = wal.append("one").expect("there is room");
+    wal.flush().expect("the disk is sound");
+    disk.fail(Op::Sync, 1, std::io::ErrorKind::Other);
+    let sync = wal.sync();
+    assert!(matches!(sync, Err(WriteError::Poisoned { .. })), "{sync:?}");
+    let told = ack.wait();
+    assert!(matches!(told, Err(WriteError::Poisoned { since: Index(1), .. })), "{told:?}");
+}
+
+#[test]
+fn flushes_waits_and_an_io_thread_go_together() {
+    for with_io_thread in [false, true] {
+        let disk = Disk::new();
+        let wal = open(&disk, &config());
+        let thread = with_io_thread.then(|| wal.spawn_io_thread().expect("there are threads"));
+        std::thread::scope(|scope| {
+            for writer in 0..4_u8 {
+                let wal = wal.clone();
+                scope.spawn(move || {
+                    for turn in 0..50 {
+                        let ack = wal.append(vec![writer; 20]).expect("there is room");
+                        if (turn + writer) % 3 == 0 {
+                            wal.flush().expect("the disk is sound");
+                        }
+                        if turn % 2 == 0 {
+                            ack.wait().expect("the disk is sound");
+                        }
+                    }
+                });
+            }
+        });
+        wal.sync().expect("the disk is sound");
+        drop(thread);
+        disk.crash_losing_unsynced();
+        drop(wal);
+        assert_eq!(read_all(&open(&disk, &config())).len(), 200);
+    }
+}
+
+#[test]
+fn a_roll_seals_what_there_is_and_only_that() {
+    let disk = Disk::new();
+    let wal = open(&disk, &config());
+    wal.roll().expect("the disk is sound");
+    assert_eq!(wal.stats().rolls, 0, "there was nothing to seal");
+    drop(wal.append("one").expect("there is room"));
+    wal.roll().expect("the disk is sound");
+    wal.roll().expect("the disk is sound");
+    assert_eq!((wal.stats().rolls, wal.durable_end()), (1, Index(2)));
+    append(&wal, "two");
+    disk.crash_losing_unsynced();
+    drop(wal);
+    let (wal, recovered) = Wal::open_on(disk.clone(), config()).expect("a crash closes no log");
+    assert_eq!((read_all(&wal).len(), recovered.segments), (2, 2));
+}

@@ -20,7 +20,7 @@ use super::Shared;
 use super::job::{Failure, Job};
 use super::state::{Chunk, State, Tip};
 use crate::ack::Group;
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::error::WriteError;
 use crate::index::Index;
 
@@ -33,6 +33,7 @@ impl<D: Disk> Shared<D> {
             if let Some(outcome) = group.outcome() {
                 return outcome;
             }
+            state.want_sync(group);
             if state.can_lead() && !is_delayed {
                 is_delayed = true;
                 group.waiting.fetch_add(1, Ordering::Relaxed);
@@ -64,6 +65,25 @@ impl<D: Disk> Shared<D> {
         group.map_or(Ok(()), |group| self.wait(&group))
     }
 
+    /// Blocks until `group` is written.
+    pub(crate) fn flush(&self, group: &Arc<Group>) -> Result<(), WriteError> {
+        let mut state = self.state.lock();
+        while state.is_unwritten(group) {
+            if state.can_lead() {
+                self.lead(&mut state);
+                continue;
+            }
+            if 0 < state.io_threads {
+                state.is_flush_wanted = true;
+                self.io_turn.notify_one();
+            }
+            group.waiting.fetch_add(1, Ordering::Relaxed);
+            group.done.wait(&mut state);
+            group.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        group.outcome().unwrap_or(Ok(()))
+    }
+
     /// As [`wait`](Self::wait), but where another leads, it returns at once.
     pub(crate) fn poll_wait(
         &self,
@@ -78,6 +98,7 @@ impl<D: Disk> Shared<D> {
             if let Some(outcome) = group.outcome() {
                 return Poll::Ready(outcome);
             }
+            state.want_sync(group);
             if !state.can_lead() {
                 group.register(waker);
                 self.want(&state, group);
@@ -197,7 +218,15 @@ impl<D: Disk> State<D> {
         if chunk.is_synced {
             self.take_sync(config);
         }
-        let mut wakers = chunk.group.settle(Ok(()));
+        let mut wakers = if chunk.is_synced || config.durability != Durability::Always {
+            chunk.group.settle(Ok(()))
+        } else {
+            // It was flushed. Who waits for it now has it synced.
+            chunk.group.done.notify_all();
+            let wakers = chunk.group.take_wakers();
+            self.unsynced.push(chunk.group);
+            wakers
+        };
         wakers.append(&mut self.watchers.take_due());
         wakers
     }
@@ -225,7 +254,9 @@ impl<D: Disk> State<D> {
         let poison = WriteError::Poisoned { since, source: Arc::new(error) };
         let poison = self.poison.get_or_insert(poison).clone();
         let waiting: Vec<Chunk> = self.queue.drain(..).collect();
-        let groups = group.into_iter().chain(waiting.iter().map(|chunk| &chunk.group));
+        let written = std::mem::take(&mut self.unsynced);
+        let groups = group.into_iter().chain(&written);
+        let groups = groups.chain(waiting.iter().map(|chunk| &chunk.group));
         let settled = groups.flat_map(|it| it.settle(Err(poison.clone())));
         let wakers = settled.chain(self.watchers.take_due()).collect();
         self.backlog_bytes = 0;
@@ -236,7 +267,10 @@ impl<D: Disk> State<D> {
 
     /// Wakes one of those who wait for what is still in the queue: it leads next.
     fn pass_on(&self) -> Vec<Waker> {
-        let groups = || self.queue.iter().map(|chunk| &chunk.group);
+        if self.queue.is_empty() {
+            return Vec::new();
+        }
+        let groups = || self.queue.iter().map(|chunk| &chunk.group).chain(&self.unsynced);
         if let Some(group) = groups().find(|it| 0 < it.waiting.load(Ordering::Relaxed)) {
             group.done.notify_one();
         }

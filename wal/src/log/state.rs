@@ -27,7 +27,7 @@ use crate::tail::Visible;
 ///
 /// # Invariants
 ///
-/// A group that is not settled is in flight or in `queue`. With `poison`, or once closed, the queue
+/// A group that is not settled is in flight, in `queue` or in `unsynced`. With `poison`, or once closed, the queue
 /// is empty.
 pub(crate) struct State<D: Disk> {
     pub(crate) lock: Option<D::Lock>,
@@ -43,6 +43,8 @@ pub(crate) struct State<D: Disk> {
     pub(crate) flight_floor: u64,
     /// What is in flight becomes durable, and not only written.
     pub(crate) is_flight_synced: bool,
+    /// Groups that are written, and settled once they are durable.
+    pub(crate) unsynced: Vec<Arc<Group>>,
     /// Bytes of frames in the queue and in flight.
     pub(crate) backlog_bytes: usize,
     pub(crate) poison: Option<WriteError>,
@@ -54,6 +56,8 @@ pub(crate) struct State<D: Disk> {
     /// The last drop of which nobody can hear by an `Ack` any more.
     unheard_drop: u64,
     pub(crate) io_threads: usize,
+    /// An I/O thread is to write all that is in the queue.
+    pub(crate) is_flush_wanted: bool,
     /// Batches of the last group.
     pub(crate) last_batches: u64,
     pub(crate) stats: Stats,
@@ -189,6 +193,15 @@ impl Tip {
         }
     }
 
+    /// Goes on in the next segment.
+    fn roll(&mut self, log_id: u64) {
+        self.sequence += 1;
+        self.salt = format::salt(log_id, self.sequence);
+        self.header_end = (HEADER_BYTES + format::padded(self.state.len())) as u64;
+        self.offset = self.header_end;
+        self.is_sealed = false;
+    }
+
     fn append(&mut self, record: Bytes) {
         self.tail_bytes += record.len() + RECORD_BYTES;
         self.tail.push_back(record);
@@ -213,6 +226,7 @@ impl<D: Disk> State<D> {
             in_flight: None,
             flight_floor: u64::MAX,
             is_flight_synced: false,
+            unsynced: Vec::new(),
             backlog_bytes: 0,
             poison: None,
             is_closed: false,
@@ -220,6 +234,7 @@ impl<D: Disk> State<D> {
             drops: 0,
             unheard_drop: 0,
             io_threads: 0,
+            is_flush_wanted: false,
             last_batches: 0,
             stats: Stats::default(),
             limits: Limits::default(),
@@ -324,11 +339,7 @@ impl<D: Disk> State<D> {
         let is_begun = tip.header_end < tip.offset;
         let is_over = u64::from(config.segment_bytes) < tip.offset + bytes as u64;
         if tip.is_sealed || (is_begun && is_over) {
-            tip.sequence += 1;
-            tip.salt = format::salt(self.segments.active.header.log_id, tip.sequence);
-            tip.header_end = (HEADER_BYTES + format::padded(tip.state.len())) as u64;
-            tip.offset = tip.header_end;
-            tip.is_sealed = false;
+            tip.roll(self.segments.active.header.log_id);
         }
         if self.queue.back().is_none_or(|chunk| chunk.sequence != tip.sequence) {
             let (sequence, salt, floor) = (tip.sequence, tip.salt, tip.next_index);
@@ -354,12 +365,53 @@ impl<D: Disk> State<D> {
         if self.in_flight.is_none() && self.synced.end == self.segments.active.content.end {
             return None;
         }
+        Some(self.stage_sync())
+    }
+
+    /// Puts a sync at the end, of the segment that frames go to next.
+    fn stage_sync(&mut self) -> Arc<Group> {
         let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);
         let mut chunk = Chunk::new(sequence, salt, std::mem::take(&mut self.spare), floor);
         chunk.is_synced = true;
         let group = Arc::clone(&chunk.group);
         self.queue.push_back(chunk);
-        Some(group)
+        group
+    }
+
+    /// Puts the end of the segment at the end, if it holds anything.
+    pub(crate) fn stage_roll(&mut self) -> Option<Arc<Group>> {
+        if self.tip.offset == self.tip.header_end {
+            return self.sync_group();
+        }
+        self.tip.roll(self.segments.active.header.log_id);
+        Some(self.stage_sync())
+    }
+
+    /// Says of what nobody waits for that it need only be written. Returns what is to be written.
+    pub(crate) fn flush_group(&mut self, config: &Config) -> Option<Arc<Group>> {
+        // In the other modes, what is to be synced is what somebody asked for.
+        if config.durability == Durability::Always {
+            for chunk in &mut self.queue {
+                chunk.is_synced &= chunk.group.is_waited_for();
+            }
+        }
+        let last = self.queue.back().map(|chunk| &chunk.group);
+        last.or(self.in_flight.as_ref()).cloned()
+    }
+
+    /// Returns whether what `group` covers is still to be written.
+    pub(crate) fn is_unwritten(&self, group: &Arc<Group>) -> bool {
+        let mut waiting = self.queue.iter().map(|chunk| &chunk.group).chain(&self.in_flight);
+        waiting.any(|it| Arc::ptr_eq(it, group))
+    }
+
+    /// Asks for a sync, if what `group` covers is written and only that is missing.
+    pub(crate) fn want_sync(&mut self, group: &Arc<Group>) {
+        if self.unsynced.iter().any(|it| Arc::ptr_eq(it, group))
+            && let Some(group) = self.sync_group()
+        {
+            group.is_wanted.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Puts a Mark at the end, if anything stands there that no promise covers.

@@ -118,6 +118,9 @@ impl<D: Disk> State<D> {
             self.watchers.cut(Visible::Durable, cut);
         }
         self.watchers.wake(Visible::Durable);
+        for group in std::mem::take(&mut self.unsynced) {
+            self.watchers.due.append(&mut group.settle(Ok(())));
+        }
         if first_index != self.synced.first_index {
             self.watchers.wake(Visible::Written);
         }
