@@ -254,6 +254,6 @@ fn a_roll_seals_what_there_is_and_only_that() {
     append(&wal, "two");
     disk.crash_losing_unsynced();
     drop(wal);
-    let (wal, recovered) = Wal::open_on(disk.clone(), config()).expect("a crash closes no log");
+    let (wal, recovered) = Wal::open_on(disk, config()).expect("a crash closes no log");
     assert_eq!((read_all(&wal).len(), recovered.segments), (2, 2));
 }
