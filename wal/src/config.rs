@@ -26,7 +26,8 @@ pub struct Config {
     /// When an [`Ack`](crate::Ack) is given. Default [`Durability::Always`].
     pub durability: Durability,
     /// How long a thread that is about to write lets others append first, so that one sync covers
-    /// more of them. A future does not wait. Default 0: those who came meanwhile share a sync anyway.
+    /// more of them. A future does not wait. Default 0: those who came meanwhile share a sync
+    /// anyway.
     pub group_delay: Duration,
     /// After so long without a change, [`Wal::handle_timeout`](crate::Wal::handle_timeout) leaves a
     /// Mark behind the last group, so that damage in it is told from a torn write. Default `None`.
@@ -56,8 +57,8 @@ pub struct Config {
     pub seed: Option<u64>,
 }
 
-/// When an [`Ack`](crate::Ack) is given. [`Wal::sync`](crate::Wal::sync) makes everything durable in
-/// each of them, and so do a roll, a truncation of the front, and a close.
+/// When an [`Ack`](crate::Ack) is given. [`Wal::sync`](crate::Wal::sync) makes everything durable
+/// in each of them, and so do a roll, a truncation of the front, and a close.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -102,8 +103,9 @@ pub enum Preallocate {
         /// How many bytes at once.
         step: u32,
     },
-    /// Asks the file system for room for a whole segment when it is begun, where it can. A sync then
-    /// moves no length, but most file systems still take note of what was never written before.
+    /// Asks the file system for room for a whole segment when it is begun, where it can. A sync
+    /// then moves no length, but most file systems still take note of what was never written
+    /// before.
     Reserve,
     /// Makes segments of the files of those that are no longer needed: their room is there, and was
     /// written. Up to `files` of them are kept, fewer if [`Retention::bytes`] has no room for them;

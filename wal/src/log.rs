@@ -265,8 +265,8 @@ impl<D: Disk> Wal<D> {
         group.map_or(Ok(()), |group| self.shared.flush(&group))
     }
 
-    /// Ends the last segment, if it holds anything, and begins another: so that what it holds can be
-    /// let go of, or copied as it is. Makes everything durable. Up to four syncs.
+    /// Ends the last segment, if it holds anything, and begins another: so that what it holds can
+    /// be let go of, or copied as it is. Makes everything durable. Up to four syncs.
     ///
     /// # Errors
     ///

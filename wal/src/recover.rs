@@ -48,8 +48,8 @@ pub struct Recovered {
     pub cut: Option<Cut>,
     /// How many segments there are.
     pub segments: u64,
-    /// What is damaged and did not keep the log from opening: footers of sealed segments, which were
-    /// made anew from their frames, in memory; by [`Recovery::Salvage`] also records, which
+    /// What is damaged and did not keep the log from opening: footers of sealed segments, which
+    /// were made anew from their frames, in memory; by [`Recovery::Salvage`] also records, which
     /// [`Wal::restore`](crate::Wal::restore) heals if their [`Why`] is [`Why::Payload`] or
     /// [`Why::Padding`].
     pub damaged: Vec<Damage>,

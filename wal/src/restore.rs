@@ -49,8 +49,8 @@ pub enum RestoreError {
 
 impl<D: Disk> Wal<D> {
     /// Puts the record `index` back where its damaged bytes are, durably, if `record` is what stood
-    /// there: its length and its checksum must be those in the head, which is intact. Nothing happens
-    /// if the record is not damaged.
+    /// there: its length and its checksum must be those in the head, which is intact. Nothing
+    /// happens if the record is not damaged.
     ///
     /// The sectors of the record are written in place; a power cut meanwhile may damage what shares
     /// the first and the last of them on disks that do not write a sector as a whole. One read, one

@@ -313,8 +313,8 @@ impl Spare {
     }
 }
 
-/// Makes the segment of `header` out of a spare file, durably. No frame of its former life validates:
-/// the salt is another.
+/// Makes the segment of `header` out of a spare file, durably. No frame of its former life
+/// validates: the salt is another.
 pub(crate) fn recycle<D: Disk>(
     disk: &D,
     header: &Header,

@@ -1,5 +1,5 @@
-//! Stories of logs, one per file of `scripts/`: commands of the program's shell, what it answers, and
-//! what happens to the disk.
+//! Stories of logs, one per file of `scripts/`: commands of the shell, its answers, and what
+//! happens to the disk.
 //!
 //! ```text
 //! append 01              a command of the shell: see `quorate-wal shell`

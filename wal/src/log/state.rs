@@ -27,8 +27,8 @@ use crate::tail::Visible;
 ///
 /// # Invariants
 ///
-/// A group that is not settled is in flight, in `queue` or in `unsynced`. With `poison`, or once closed, the queue
-/// is empty.
+/// A group that is not settled is in flight, in `queue` or in `unsynced`. With `poison`, or once
+/// closed, the queue is empty.
 pub(crate) struct State<D: Disk> {
     pub(crate) lock: Option<D::Lock>,
     /// Why no change is taken from the start, if so.

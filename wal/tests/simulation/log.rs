@@ -215,7 +215,8 @@ impl World {
         Ok(())
     }
 
-    /// Hands what there is to the system. It is durable where that is what an acknowledgement means.
+    /// Hands what there is to the system. It is durable where that is what an acknowledgement
+    /// means.
     fn write(&mut self) -> Result<(), String> {
         self.say("write");
         let mut next = self.last().clone();
