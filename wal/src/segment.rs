@@ -349,7 +349,8 @@ pub(crate) fn create_with<D: Disk>(
         _ => {}
     }
     let file = disk.create_new(&temporary)?;
-    if let Err(error) = write(&file).and_then(|()| file.sync_data()) {
+    let sync = || if planted(Trap::NameBeforeHeader) { Ok(()) } else { file.sync_data() };
+    if let Err(error) = write(&file).and_then(|()| sync()) {
         // Its room is needed.
         _ = disk.remove(&temporary);
         return Err(error);

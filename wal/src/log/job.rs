@@ -58,6 +58,10 @@ impl<F: File> Job<F> {
         let file = Arc::clone(&active.file);
         let is_synced = state.synced.end == offset;
         let mut promise = state.synced.end;
+        #[cfg(test)]
+        if planted(Trap::PromiseAtEncoding) {
+            promise = promise.min(chunk.encoded_at);
+        }
         let roll = (chunk.sequence != active.header.sequence).then(|| {
             let (seal, seal_crc) = match active.sealed {
                 Some(seal_crc) => (None, seal_crc),
@@ -100,7 +104,13 @@ impl<F: File> Job<F> {
             self.write(config)?;
         }
         if self.chunk.is_synced && !planted(Trap::AckBeforeSync) {
-            self.file.sync_data().map_err(Failure::Broken)?;
+            let mut synced = self.file.sync_data();
+            if synced.is_err() && planted(Trap::RetryFailedSync) {
+                synced = self.file.sync_data();
+            }
+            if !planted(Trap::AckAfterFailedSync) {
+                synced.map_err(Failure::Broken)?;
+            }
             self.syncs += 1;
         }
         Ok(())
@@ -193,7 +203,9 @@ impl<F: File> Job<F> {
                 roll.old.set_len(end).map_err(Failure::Broken)?;
                 roll.old_bytes = end;
             }
-            roll.old.sync_data().map_err(Failure::Broken)?;
+            if !planted(Trap::RollWithoutSync) {
+                roll.old.sync_data().map_err(Failure::Broken)?;
+            }
             roll.is_sealed = true;
             self.syncs += 1;
             self.bytes_written += seal.len() as u64;

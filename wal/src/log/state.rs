@@ -22,6 +22,7 @@ use crate::log::timer::Timers;
 use crate::log::watch::Watchers;
 use crate::segment::{Active, Segments, Spare};
 use crate::tail::Visible;
+use crate::traps::{Trap, planted};
 
 /// Everything behind the lock of a log.
 ///
@@ -107,6 +108,9 @@ pub(crate) struct Chunk {
     pub(crate) batches: u64,
     /// Whether it is to be durable, and not only written.
     pub(crate) is_synced: bool,
+    /// What was durable of the segment when its first record was encoded.
+    #[cfg(test)]
+    pub(crate) encoded_at: u64,
 }
 
 /// The log as it will be once all that waits is durable.
@@ -346,6 +350,10 @@ impl<D: Disk> State<D> {
             let frames = std::mem::take(&mut self.spare);
             let mut chunk = Chunk::new(sequence, salt, frames, floor);
             chunk.is_synced = config.durability == Durability::Always;
+            #[cfg(test)]
+            {
+                chunk.encoded_at = self.synced.end;
+            }
             self.queue.push_back(chunk);
         }
     }
@@ -444,20 +452,33 @@ impl<D: Disk> State<D> {
 impl Chunk {
     fn new(sequence: u64, salt: u32, frames: BytesMut, floor: u64) -> Self {
         let (group, cut) = (Arc::default(), u64::MAX);
-        let is_synced = false;
-        Self { sequence, salt, frames, group, floor, cut, records: 0, batches: 0, is_synced }
+        Self {
+            sequence,
+            salt,
+            frames,
+            group,
+            floor,
+            cut,
+            records: 0,
+            batches: 0,
+            is_synced: false,
+            #[cfg(test)]
+            encoded_at: u64::MAX,
+        }
     }
 
     /// Encodes `batch` and applies it to `tip`. Returns the index of its first record.
     fn put(&mut self, tip: &mut Tip, batch: Batch) -> Index {
         let (out, salt) = (&mut self.frames, self.salt);
-        let mut last_at = out.len();
+        let (start, mut is_split) = (out.len(), false);
+        let mut last_at = start;
         let mut put = |kind, index, payload: &[u8]| {
             last_at = out.len();
             frame::put(out, kind, index, payload, salt);
         };
         if let Some(Index(from)) = batch.truncate_suffix {
             put(Kind::TruncateSuffix, tip.next_index, &from.to_le_bytes());
+            is_split = planted(Trap::BatchInTwo);
             self.floor = self.floor.min(from);
             self.cut = self.cut.min(from);
             tip.truncate_suffix(from);
@@ -478,6 +499,9 @@ impl Chunk {
             tip.append(record);
         }
         frame::end_batch(out, last_at);
+        if is_split && last_at != start {
+            frame::end_batch(out, start);
+        }
         first
     }
 }
