@@ -16,29 +16,37 @@ mod worlds;
 use std::env;
 use std::io;
 
+use report::Found;
+
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments.first().is_some_and(|it| it == "child") {
+        return wal::child::run(&arguments[1..]);
+    }
     let has = |flag: &str| arguments.iter().any(|it| it == flag);
     let family = arguments.iter().find(|it| !it.starts_with("--"));
     let is_quick = has("--quick");
 
-    let mut rows = Vec::new();
+    let mut found = Found::default();
     for (name, run) in FAMILIES {
         if family.is_none_or(|it| it == name) {
-            rows.extend(run(is_quick)?);
+            let one = run(is_quick)?;
+            found.rows.extend(one.rows);
+            found.text.push_str(&one.text);
+            found.failure = found.failure.or(one.failure);
         }
     }
     if has("--json") {
-        rows.iter().for_each(|row| println!("{}", row.to_json()));
+        found.rows.iter().for_each(|row| println!("{}", row.to_json()));
     } else {
-        print!("{}", report::table(&rows));
+        print!("{}{}", report::table(&found.rows), found.text);
     }
     if !is_quick && family.is_none() {
-        report::write(&rows)?;
+        report::write(&found)?;
     }
-    Ok(())
+    found.failure.map_or(Ok(()), |it| Err(io::Error::other(it)))
 }
 
-type Run = fn(bool) -> io::Result<Vec<report::Row>>;
+type Run = fn(bool) -> io::Result<Found>;
 
 const FAMILIES: [(&str, Run); 2] = [("sim", sim::run), ("wal", wal::run)];

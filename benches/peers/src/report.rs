@@ -5,6 +5,16 @@ use std::fs;
 use std::io;
 use std::process::Command;
 
+/// What a family found.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub rows: Vec<Row>,
+    /// What is not a comparison of times. For people.
+    pub text: String,
+    /// What must not be, of ours.
+    pub failure: Option<String>,
+}
+
 /// One comparison. Values are times: less is better.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -15,6 +25,8 @@ pub struct Row {
     pub unit: &'static str,
     pub ours: f64,
     pub peer_value: f64,
+    /// The ratio that we want, if we want one.
+    pub target: Option<f64>,
     /// How often we synced, and whatever a reader should know.
     pub note: String,
 }
@@ -25,15 +37,26 @@ impl Row {
         self.peer_value / self.ours
     }
 
+    /// Says whether the ratio is what we want.
+    fn verdict(&self) -> String {
+        match self.target {
+            None => "-".into(),
+            Some(target) if self.ratio().is_nan() => format!("{target:.1}"),
+            Some(target) if target <= self.ratio() => format!("{target:.1} met"),
+            Some(target) => format!("{target:.1} missed"),
+        }
+    }
+
     pub fn to_json(&self) -> String {
         let Self { family, row, peer, version, unit, ours, peer_value, .. } = self;
         let ratio = self.ratio();
         format!(
             "{{\"family\":\"{family}\",\"row\":\"{row}\",\"peer\":\"{peer}\",\
              \"version\":\"{version}\",\"unit\":\"{unit}\",\"ours\":{ours:.3},\
-             \"peer_value\":{},\"ratio\":{}}}",
+             \"peer_value\":{},\"ratio\":{},\"target\":{}}}",
             number(*peer_value),
-            number(ratio)
+            number(ratio),
+            number(self.target.unwrap_or(f64::NAN))
         )
     }
 }
@@ -46,13 +69,13 @@ fn number(value: f64) -> String {
 /// Returns the rows as a table for people.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::from(
-        "| family | row | peer | unit | ours | peer | ratio | note |\n\
-         |---|---|---|---|---:|---:|---:|---|\n",
+        "| family | row | peer | unit | ours | peer | ratio | target | note |\n\
+         |---|---|---|---|---:|---:|---:|---|---|\n",
     );
     for row in rows {
         _ = writeln!(
             out,
-            "| {} | {} | {} {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} {} | {} | {} | {} | {} | {} | {} |",
             row.family,
             row.row,
             row.peer,
@@ -61,6 +84,7 @@ pub fn table(rows: &[Row]) -> String {
             short(row.ours),
             short(row.peer_value),
             if row.ratio().is_nan() { "-".to_owned() } else { format!("{:.2}", row.ratio()) },
+            row.verdict(),
             row.note
         );
     }
@@ -68,7 +92,7 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 /// Returns a number with a digit or two that say something.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     if value.is_nan() {
         return "-".into();
     }
@@ -76,7 +100,7 @@ fn short(value: f64) -> String {
 }
 
 /// Writes the table to `RESULTS.md`, with the machine and the date.
-pub fn write(rows: &[Row]) -> io::Result<()> {
+pub fn write(found: &Found) -> io::Result<()> {
     let mut text = String::from(
         "# Side by side\n\nMedians of interleaved rounds; ratio = peer / ours, above 1: ours is \
          better. Rows we lose stay.\nWritten by `cargo xtask peers`.\n\n",
@@ -85,7 +109,8 @@ pub fn write(rows: &[Row]) -> io::Result<()> {
     _ = writeln!(text, "- Machine: {processors} processors, {}", machine());
     _ = writeln!(text, "- Compiler: {}", output("rustc", &["--version"]));
     _ = writeln!(text, "- Date: {}\n", output("date", &["-u", "+%Y-%m-%d"]));
-    text.push_str(&table(rows));
+    text.push_str(&table(&found.rows));
+    text.push_str(&found.text);
     text.push_str(NOTES);
     fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md"), text)
 }
