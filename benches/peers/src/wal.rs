@@ -30,6 +30,12 @@ pub fn run(is_quick: bool) -> io::Result<Found> {
     let mut rows = speed::rows(is_quick)?;
     rows.extend(large::rows(is_quick)?);
     rows.extend(follow::rows(is_quick)?);
-    let (text, failure) = loss::table(is_quick)?;
-    Ok(Found { rows, text, failure })
+    let (losses, failure) = loss::table(is_quick)?;
+    Ok(Found { rows, text: format!("{}{losses}", usage()), failure })
+}
+
+/// Says how each log is used.
+fn usage() -> String {
+    let line = |it: &log::Peer| format!("- {} {}: {}.\n", it.name, it.version, it.note);
+    format!("\n{}", log::PEERS[1..].iter().map(line).collect::<String>())
 }

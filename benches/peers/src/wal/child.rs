@@ -11,7 +11,8 @@
 //! close | exit -------------------------->   in order | at once, as after a kill
 //! ```
 //!
-//! A mark is a question for a file that is not there: it shows up in a trace, and costs nothing.
+//! Each answer begins with the number of its question, so that a late one is not taken for another.
+//! A mark asks for a file that is not there: it shows up in a trace, and costs nothing.
 
 use std::any::Any;
 use std::env;
@@ -60,7 +61,7 @@ impl Program<'_> {
             }
             Self::Traced { trace, inject } => {
                 let mut command = Command::new("strace");
-                command.args(["--seccomp-bpf", "-f", "-qq", "-e", CALLS, "-o"]).arg(trace);
+                command.args(["--seccomp-bpf", "-f", "-qq", "-y", "-e", CALLS, "-o"]).arg(trace);
                 if let Some(inject) = inject {
                     command.args(["-e", inject]);
                 }
@@ -95,7 +96,7 @@ fn count(name: &str, folder: &Path, work: &str) -> io::Result<()> {
 fn session() -> io::Result<()> {
     panic::set_hook(Box::new(|_| PANICKED.store(true, Ordering::SeqCst)));
     let mut session = Session { log: None, copies: None };
-    for line in io::stdin().lock().lines() {
+    for (number, line) in io::stdin().lock().lines().enumerate() {
         let line = line?;
         PANICKED.store(false, Ordering::SeqCst);
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| session.answer(&line)));
@@ -106,7 +107,7 @@ fn session() -> io::Result<()> {
             Ok(Err(error)) => format!("err {}", describe(&error)),
             Err(payload) => format!("panic {}", panic_text(&*payload)),
         };
-        println!("{}", answer.replace('\n', " "));
+        println!("{number} {}", answer.replace('\n', " "));
         io::stdout().flush()?;
     }
     process::exit(0)

@@ -10,8 +10,13 @@ use commitlog::{CommitLog, LogOptions};
 
 use super::log::{Log, Options, Peer};
 
-pub const PEER: Peer =
-    Peer { name: "commitlog", version: "0.2.0", open, note: "`flush` does not sync the messages" };
+pub const PEER: Peer = Peer {
+    name: "commitlog",
+    version: "0.2.0",
+    open,
+    note: "`flush` syncs its index, not the messages",
+    memory: "",
+};
 
 struct Owned(Mutex<CommitLog>);
 

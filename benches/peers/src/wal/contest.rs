@@ -64,12 +64,11 @@ impl Contest {
     }
 
     fn row(&self, peer: &Peer, ours: f64, value: f64, facts: Facts) -> Row {
-        let mut notes = vec![facts.note, peer.note.to_owned()];
-        if let Some(why) = &facts.is_out {
-            let value = if value.is_nan() { String::new() } else { short(value) };
-            notes.insert(0, format!("out, {why} {value}").trim_end().to_owned());
-        }
-        notes.retain(|it| !it.is_empty());
+        let note = match &facts.is_out {
+            Some(why) if value.is_nan() => format!("out, {why}"),
+            Some(why) => format!("out, {why} {}", short(value)),
+            None => facts.note,
+        };
         Row {
             family: "wal",
             row: self.row.clone(),
@@ -79,7 +78,7 @@ impl Contest {
             ours,
             peer_value: if facts.is_out.is_none() { value } else { f64::NAN },
             target: facts.target,
-            note: notes.join("; "),
+            note,
         }
     }
 }

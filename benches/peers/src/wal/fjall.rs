@@ -9,8 +9,13 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::log::{Log, Options, Peer};
 
-pub const PEER: Peer =
-    Peer { name: "fjall", version: "3.1.13", open, note: "a whole store, with its own log below" };
+pub const PEER: Peer = Peer {
+    name: "fjall",
+    version: "3.1.13",
+    open,
+    note: "a store of keys and values; `persist(SyncData)`",
+    memory: "a cache of blocks",
+};
 
 struct Store {
     database: Database,

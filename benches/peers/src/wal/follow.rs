@@ -39,7 +39,7 @@ fn tail(is_quick: bool) -> io::Result<Vec<Row>> {
         log.close()?;
         Ok(elapsed.as_secs_f64() * 1e6 / count as f64)
     };
-    let note = "ours is woken; a Tailer asks again and again, on a processor of its own";
+    let note = "ours is woken; a Tailer asks again and again";
     contest.hold(measure, |_| Facts { target: Some(1.0), note: note.into(), ..Facts::default() })
 }
 

@@ -62,7 +62,7 @@ impl Logs {
 fn opening(kib: u64, rounds: usize) -> io::Result<Vec<Row>> {
     // logdb waits for 10 s when it is closed and nothing was appended.
     let peers = peers(&["ours", "raft-engine", "raft-log", "wal-db", "fjall"]);
-    let logs = Logs::write(&peers, 1_024, 1_000, kib)?;
+    let logs = Logs::write(&peers, 1_024, 10, kib)?;
     let size = if kib < 1 << 20 { format!("{} MiB", kib >> 10) } else { "1 GiB".into() };
     let mut read = BTreeMap::new();
     for peer in &peers {
@@ -73,7 +73,7 @@ fn opening(kib: u64, rounds: usize) -> io::Result<Vec<Row>> {
     }
     let note = |peer: &Peer| {
         let mib = |name: &str| read[name] as f64 / f64::from(1 << 20);
-        format!("MiB read: ours {:.1}, theirs {:.1}", mib("ours"), mib(peer.name))
+        format!("MiB read: ours {:.1}, theirs {:.1}; {}", mib("ours"), mib(peer.name), peer.memory)
     };
     let contest = |row: String| Contest { row, unit: "ms", rounds, peers: peers.clone() };
     let mut rows = contest(format!("open, closed, {size} of 1 KiB")).hold(
@@ -95,7 +95,7 @@ fn opening(kib: u64, rounds: usize) -> io::Result<Vec<Row>> {
             log.close()?;
             Ok(elapsed.as_secs_f64() * 1e3)
         },
-        |peer| Facts { target: target(peer, 1.5), ..Facts::default() },
+        |peer| Facts { target: target(peer, 1.5), note: peer.memory.into(), is_out: None },
     )?);
     Ok(rows)
 }
@@ -112,7 +112,11 @@ fn reading(count: u64, reads: u64, rounds: usize) -> io::Result<Vec<Row>> {
         Ok(start.elapsed().as_secs_f64() * 1e9 / count as f64)
     };
     let row = format!("scan, {} k of 100 B", count / 1_000);
-    let facts = |peer: &'static Peer| Facts { target: target(peer, 1.0), ..Facts::default() };
+    let facts = |peer: &'static Peer| Facts {
+        target: target(peer, 1.0),
+        note: peer.memory.into(),
+        is_out: None,
+    };
     let mut rows = contest(row, scanned).hold(measure, facts)?;
 
     let measure = |peer: &'static Peer| {
@@ -127,7 +131,7 @@ fn reading(count: u64, reads: u64, rounds: usize) -> io::Result<Vec<Row>> {
     let row = format!("read at random, {} k of {} k", reads / 1_000, count / 1_000);
     let facts = |peer: &'static Peer| {
         let target = (peer.name == "raft-engine").then_some(0.8);
-        Facts { target, ..Facts::default() }
+        Facts { target, note: peer.memory.into(), is_out: None }
     };
     // wal-db finds a record by its offset, which its caller must keep.
     let peers = peers(&["ours", "raft-engine", "raft-log", "logdb", "fjall"]);

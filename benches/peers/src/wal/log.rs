@@ -66,8 +66,10 @@ pub struct Peer {
     pub name: &'static str,
     pub version: &'static str,
     pub open: fn(&Path, Options) -> io::Result<Box<dyn Log>>,
-    /// What a reader of its rows should know.
+    /// How it is used, and what a reader of its rows should know.
     pub note: &'static str,
+    /// What it keeps in memory, of all that it holds.
+    pub memory: &'static str,
 }
 
 /// We, and the others.

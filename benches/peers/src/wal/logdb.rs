@@ -10,8 +10,13 @@ use logdb::{Config, DurabilityMode, LogDb};
 
 use super::log::{Log, Options, Peer};
 
-pub const PEER: Peer =
-    Peer { name: "logdb", version: "0.6.0", open, note: "syncs when it is flushed" };
+pub const PEER: Peer = Peer {
+    name: "logdb",
+    version: "0.6.0",
+    open,
+    note: "`append` and `flush`, mode `Async`, which syncs when it is flushed",
+    memory: "an index in files of its own",
+};
 
 struct Ring(LogDb);
 

@@ -13,7 +13,8 @@ pub const PEER: Peer = Peer {
     name: "nano-wal",
     version: "1.0.0",
     open,
-    note: "at most 204 records in a batch: more make a short write, an error",
+    note: "at most 204 records in a batch: more make a short write, which is an error",
+    memory: "",
 };
 
 struct NanoWal(Wal);

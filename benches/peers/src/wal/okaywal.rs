@@ -13,7 +13,8 @@ pub const PEER: Peer = Peer {
     name: "okaywal",
     version: "0.3.1",
     open,
-    note: "checkpoints every 768 KiB into a store that keeps nothing",
+    note: "checkpoints every 768 KiB, into a store that keeps nothing",
+    memory: "",
 };
 
 /// Keeps what the log hands out when it is opened: there is no other time to read it all.

@@ -9,7 +9,13 @@ use quorate_wal::{Config, Index, Visible, Wal};
 
 use super::log::{Log, Options, Peer};
 
-pub const PEER: Peer = Peer { name: "ours", version: "", open, note: "" };
+pub const PEER: Peer = Peer {
+    name: "ours",
+    version: "",
+    open,
+    note: "defaults",
+    memory: "the place of every eighth record in memory",
+};
 
 struct Ours(Wal);
 

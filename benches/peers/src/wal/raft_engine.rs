@@ -16,7 +16,8 @@ pub const PEER: Peer = Peer {
     name: "raft-engine",
     version: "0.4.2",
     open,
-    note: "a group for each writer; its index in memory",
+    note: "`write(batch, true)`, a group for each writer",
+    memory: "index of all in memory",
 };
 
 struct Entries;

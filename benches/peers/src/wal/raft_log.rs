@@ -18,14 +18,16 @@ pub const PEER: Peer = Peer {
     name: "raft-log",
     version: "0.4.6",
     open: |folder, options| open(folder, options, None),
-    note: "waits 1 ms for company; its index, and up to 1 GiB of it, in memory",
+    note: "`append`, `flush(true, callback)`; its thread waits 1 ms for more to come",
+    memory: "index, and up to 1 GiB of 100 k records, in memory",
 };
 
 pub const NO_WAIT: Peer = Peer {
     name: "raft-log, no wait",
     version: "0.4.6",
     open: |folder, options| open(folder, options, Some(Duration::ZERO)),
-    note: "flush_batch_wait = 0; its index, and up to 1 GiB of it, in memory",
+    note: "the same, `flush_batch_wait` 0",
+    memory: PEER.memory,
 };
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

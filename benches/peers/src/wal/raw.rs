@@ -10,8 +10,13 @@ use bytes::Bytes;
 
 use super::log::{Log, Options, Peer};
 
-pub const PEER: Peer =
-    Peer { name: "raw", version: "std", open, note: "write_all_at and sync_data on zeros" };
+pub const PEER: Peer = Peer {
+    name: "raw",
+    version: "std",
+    open,
+    note: "`write_all_at` and `sync_data` on a file that was filled with zeros",
+    memory: "",
+};
 
 struct Raw {
     file: File,

@@ -13,6 +13,7 @@ pub struct Session {
     child: Child,
     stdin: ChildStdin,
     answers: Receiver<String>,
+    asked: u64,
 }
 
 /// What came back.
@@ -39,7 +40,7 @@ impl Session {
             let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
             _ = lines.try_for_each(|line| sender.send(line));
         });
-        Ok(Self { child, stdin, answers })
+        Ok(Self { child, stdin, answers, asked: 0 })
     }
 
     /// Asks, and waits for the answer.
@@ -47,14 +48,22 @@ impl Session {
         if writeln!(self.stdin, "{}", words.join("\t")).is_err() {
             return Answer::Died;
         }
-        match self.answers.recv_timeout(PATIENCE) {
-            Ok(line) => match line.split_once(' ').unwrap_or((&line, "")) {
-                ("ok", text) => Answer::Ok(text.to_owned()),
-                ("err", text) => Answer::Err(text.to_owned()),
-                (_, text) => Answer::Panic(text.to_owned()),
-            },
-            Err(RecvTimeoutError::Disconnected) => Answer::Died,
-            Err(RecvTimeoutError::Timeout) => Answer::Hung,
+        let prefix = format!("{} ", self.asked);
+        self.asked += 1;
+        loop {
+            let line = match self.answers.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return Answer::Died,
+                Err(RecvTimeoutError::Timeout) => return Answer::Hung,
+            };
+            // Else it is late, and its question given up.
+            if let Some(line) = line.strip_prefix(&prefix) {
+                return match line.split_once(' ').unwrap_or((line, "")) {
+                    ("ok", text) => Answer::Ok(text.to_owned()),
+                    ("err", text) => Answer::Err(text.to_owned()),
+                    (_, text) => Answer::Panic(text.to_owned()),
+                };
+            }
         }
     }
 

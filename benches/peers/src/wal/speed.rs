@@ -24,7 +24,7 @@ pub fn rows(is_quick: bool) -> io::Result<Vec<Row>> {
         rows.extend(contest(work, if is_quick { 3 } else { 15 })?);
     }
     for batch in [1, 10, 1_000] {
-        let appends = if is_quick { 10_000 } else { 200_000 };
+        let appends = if is_quick { 100_000 } else { 300_000 };
         let work = Work::Unsynced { record_bytes: 128, batch, appends };
         rows.extend(contest(work, if is_quick { 3 } else { 9 })?);
     }

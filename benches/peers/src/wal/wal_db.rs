@@ -8,7 +8,13 @@ use wal_db::{Lsn, SegmentedStore, Wal};
 
 use super::log::{Log, Options, Peer};
 
-pub const PEER: Peer = Peer { name: "wal-db", version: "1.1.0", open, note: "segments of 64 MiB" };
+pub const PEER: Peer = Peer {
+    name: "wal-db",
+    version: "1.1.0",
+    open,
+    note: "`append_and_sync`, segments of 64 MiB",
+    memory: "nothing in memory",
+};
 
 struct WalDb(Wal<SegmentedStore>);
 

@@ -4,6 +4,7 @@
 //! mount one.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -57,6 +58,7 @@ pub fn run(peer: &Peer) -> io::Result<Found> {
 
 /// Appends until that fails. Returns what was acknowledged.
 fn fill(peer: &Peer, path: &str) -> io::Result<(Session, Answer, Vec<u64>)> {
+    fs::create_dir_all(path)?;
     let mut session = Session::start(&Program::Plain)?;
     session.demand(&["open", peer.name, path])?;
     let mut acknowledged = Vec::new();
@@ -66,7 +68,7 @@ fn fill(peer: &Peer, path: &str) -> io::Result<(Session, Answer, Vec<u64>)> {
             full => return Ok((session, full, acknowledged)),
         }
     }
-    Err(io::Error::other("the disk was never full"))
+    Err(io::Error::other("it writes over what its store has taken, and is never full"))
 }
 
 /// A small file system, for as long as it lives.

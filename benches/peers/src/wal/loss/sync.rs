@@ -4,8 +4,8 @@
 //! append 1 2 3 4 | append 5: its sync fails | append 6 7 | the pages of 5 are gone | open, read
 //! ```
 //!
-//! `strace` makes the call fail. A page that was to be synced then, and was not written since, goes
-//! back to what it was: the kernel calls it clean, and forgets it (Rebello et al., "Can
+//! `strace` makes the call fail. A page of that file, which was to be synced then and was not written
+//! since, goes back to what it was: the kernel calls it clean, and forgets it (Rebello et al., "Can
 //! Applications Recover from fsync Failures?", ATC 2020).
 
 use std::collections::BTreeMap;
@@ -58,11 +58,7 @@ pub fn run(peer: &Peer) -> io::Result<Found> {
         }
     }
     session.exit();
-    let injected = fs::read_to_string(&trace)?.matches("(INJECTED)").count();
-    if injected != 1 {
-        return Err(io::Error::other(format!("{injected} calls were made to fail, not one")));
-    }
-    forget(folder.path(), &before, &written)?;
+    forget(&failed_file(&trace)?, &before, &written)?;
     let read = super::reopen(peer, &path)?;
     let lost = match &read {
         Answer::Ok(found) => super::lost(&acknowledged, found),
@@ -103,6 +99,19 @@ fn find_call(peer: &Peer, trace: &Path) -> io::Result<String> {
     Err(io::Error::other("no sync was seen"))
 }
 
+/// Returns the file whose sync was made to fail.
+fn failed_file(trace: &Path) -> io::Result<PathBuf> {
+    let trace = fs::read_to_string(trace)?;
+    let failed: Vec<&str> = trace.lines().filter(|it| it.contains("(INJECTED)")).collect();
+    let [failed] = failed[..] else {
+        let count = failed.len();
+        return Err(io::Error::other(format!("{count} calls were made to fail, not one")));
+    };
+    // As in `fdatasync(3</a/path>)`, of which the end may come later, with the thread alone.
+    let path = failed.split_once('<').and_then(|it| it.1.split_once('>'));
+    Ok(path.ok_or(io::ErrorKind::InvalidData)?.0.into())
+}
+
 /// Files, page by page.
 type Pages = BTreeMap<PathBuf, Vec<Vec<u8>>>;
 
@@ -120,19 +129,18 @@ fn pages(folder: &Path) -> io::Result<Pages> {
     Ok(pages)
 }
 
-/// Takes back each page that changed between `before` and `written`, and is still as it was then.
-fn forget(folder: &Path, before: &Pages, written: &Pages) -> io::Result<()> {
-    let last = pages(folder)?;
-    for (path, written) in written {
-        let Some(last) = last.get(path) else { continue };
-        let file = File::options().write(true).open(path)?;
-        for (number, page) in written.iter().enumerate() {
-            let old = before.get(path).and_then(|it| it.get(number));
-            if old != Some(page) && last.get(number) == Some(page) {
-                let mut old = old.cloned().unwrap_or_default();
-                old.resize(page.len(), 0);
-                file.write_all_at(&old, (number * PAGE) as u64)?;
-            }
+/// Takes back each page of a file that changed between `before` and `written`, and is still as it
+/// was then.
+fn forget(path: &Path, before: &Pages, written: &Pages) -> io::Result<()> {
+    let last = fs::read(path)?;
+    let file = File::options().write(true).open(path)?;
+    let written = written.get(path).ok_or(io::ErrorKind::NotFound)?;
+    for (number, (page, last)) in written.iter().zip(last.chunks(PAGE)).enumerate() {
+        let old = before.get(path).and_then(|it| it.get(number));
+        if old != Some(page) && last == page {
+            let mut old = old.cloned().unwrap_or_default();
+            old.resize(page.len(), 0);
+            file.write_all_at(&old, (number * PAGE) as u64)?;
         }
     }
     Ok(())
