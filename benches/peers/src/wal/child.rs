@@ -88,8 +88,10 @@ fn count(name: &str, folder: &Path, work: &str) -> io::Result<()> {
     let log = (peer(name).open)(folder, work.options())?;
     work.warm(&*log)?;
     leave("begin");
-    work.run(&*log)?;
+    let elapsed = work.run(&*log)?;
     leave("end");
+    // For who starts it by hand.
+    println!("{:.1} us/append", elapsed.as_secs_f64() * 1e6 / work.appends() as f64);
     process::exit(0)
 }
 

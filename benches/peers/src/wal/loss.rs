@@ -26,6 +26,7 @@ pub fn table(is_quick: bool) -> io::Result<(String, Option<String>)> {
             }
         }
     }
+    text.push_str(flips::FOOT);
     text.push_str(sync::HEAD);
     for peer in peers(&LOSERS) {
         eprintln!("wal: a sync that fails, {}", peer.name);

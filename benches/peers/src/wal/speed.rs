@@ -15,13 +15,12 @@ pub fn rows(is_quick: bool) -> io::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (record_bytes, writers) in [(128, 1), (1_024, 1), (16_384, 1), (128, 8), (128, 64)] {
         let appends = match (is_quick, writers) {
-            (true, 64) => 20,
-            (true, _) => 40,
+            (true, _) => 20,
             (false, 64) => 100,
             (false, _) => 300,
         };
         let work = Work::Durable { record_bytes, writers, appends };
-        rows.extend(contest(work, if is_quick { 3 } else { 15 })?);
+        rows.extend(contest(work, if is_quick { 5 } else { 15 })?);
     }
     for batch in [1, 10, 1_000] {
         let appends = if is_quick { 100_000 } else { 300_000 };

@@ -4,9 +4,9 @@
 //! append 1 2 3 4 | append 5: its sync fails | append 6 7 | the pages of 5 are gone | open, read
 //! ```
 //!
-//! `strace` makes the call fail. A page of that file, which was to be synced then and was not written
-//! since, goes back to what it was: the kernel calls it clean, and forgets it (Rebello et al., "Can
-//! Applications Recover from fsync Failures?", ATC 2020).
+//! `strace` makes the call fail. A page of that file, which was to be synced then and was not
+//! written since, goes back to what it was: the kernel calls it clean, and forgets it (Rebello et
+//! al., "Can Applications Recover from fsync Failures?", ATC 2020).
 
 use std::collections::BTreeMap;
 use std::fmt;
