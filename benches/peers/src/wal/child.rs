@@ -150,7 +150,7 @@ impl Session {
                 let record = record(number(id)?, number(bytes)? as usize);
                 self.log()?.append_durable(0, &record)?;
             }
-            ["read"] => return numbers(&**self.log()?),
+            ["read"] => return numbers(self.log()?),
             ["close"] => {
                 let log = self.log.take().ok_or(io::ErrorKind::NotFound)?;
                 log.close()?;
@@ -169,8 +169,8 @@ impl Session {
         Ok(String::new())
     }
 
-    fn log(&self) -> io::Result<&Box<dyn Log>> {
-        self.log.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn log(&self) -> io::Result<&dyn Log> {
+        self.log.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
