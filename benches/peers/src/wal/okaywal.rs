@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use okaywal::{Configuration, Entry, EntryId, LogManager, SegmentReader, WriteAheadLog};
+use okaywal::{Configuration, Entry, EntryId, SegmentReader, WriteAheadLog};
 
 use super::log::{Log, Options, Peer};
 
@@ -21,7 +21,7 @@ pub const PEER: Peer = Peer {
 #[derive(Clone, Debug, Default)]
 struct Recovered(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl LogManager for Recovered {
+impl okaywal::LogManager for Recovered {
     fn recover(&mut self, entry: &mut Entry<'_>) -> io::Result<()> {
         // `None`: it was not completely written, and the example of its authors ignores it.
         if let Some(chunks) = entry.read_all_chunks()? {
