@@ -59,6 +59,8 @@ pub struct Options {
     pub segment_bytes: Option<u32>,
     /// How much is going to be written, for those who must know.
     pub expected_bytes: u64,
+    /// Batches are handed to the system and not synced, where that is a choice.
+    pub is_unsynced: bool,
 }
 
 /// A kind of log.

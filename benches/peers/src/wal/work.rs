@@ -47,7 +47,8 @@ impl Work {
         let (Self::Durable { record_bytes, .. } | Self::Unsynced { record_bytes, .. }) = self;
         // And one more, before the clock starts.
         let expected_bytes = (self.appends() + 1) * record_bytes as u64;
-        Options { expected_bytes, ..Options::default() }
+        let is_unsynced = matches!(self, Self::Unsynced { .. });
+        Options { expected_bytes, is_unsynced, ..Options::default() }
     }
 
     /// Appends one record, so that no first time is measured.
