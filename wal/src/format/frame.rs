@@ -150,11 +150,11 @@ impl<'a> Frame<'a> {
 pub(crate) fn put(out: &mut BytesMut, kind: Kind, index: u64, payload: &[u8], salt: u32) {
     let payload_bytes = u32::try_from(payload.len()).expect("`Config` limits records");
     out.reserve(HEAD_BYTES + padded(payload.len()));
-    out.put_u32_le(0);
-    out.put_u32_le(payload_bytes);
-    out.put_u64_le(index << 8 | kind.number() << 4);
-    out.put_u32_le(0);
-    out.put_u32_le(crc(salt, payload));
+    let mut head = [0; HEAD_BYTES];
+    head[4..8].copy_from_slice(&payload_bytes.to_le_bytes());
+    head[TAG_AT..16].copy_from_slice(&(index << 8 | kind.number() << 4).to_le_bytes());
+    head[20..].copy_from_slice(&crc(salt, payload).to_le_bytes());
+    out.put_slice(&head);
     out.put_slice(payload);
     out.put_bytes(0, padded(payload.len()) - payload.len());
 }
