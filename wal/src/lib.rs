@@ -22,6 +22,7 @@ mod repair;
 mod retention;
 mod segment;
 mod snapshot;
+mod sync;
 mod tail;
 mod traps;
 
@@ -44,6 +45,9 @@ pub use snapshot::{
     InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,
     SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,
 };
+#[cfg(loom)]
+#[doc(hidden)]
+pub use sync::{WakeUp, forget};
 pub use tail::{Tail, TailError, Visible};
 
 // The world of `tests/simulation` runs in the unit tests too, where a trap can be planted. It names

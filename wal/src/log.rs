@@ -9,11 +9,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use quorate_core::Disk;
 
 pub use io_thread::IoThread;
@@ -27,6 +25,7 @@ use crate::error::{OpenError, WriteError};
 use crate::format::segment_name;
 use crate::index::Index;
 use crate::recover::{self, Recovered};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use crate::traps::{Trap, planted};
 
 /// A write-ahead log. Clones are handles of the same log.

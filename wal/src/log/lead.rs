@@ -10,11 +10,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use bytes::BytesMut;
-use parking_lot::MutexGuard;
 use quorate_core::{Disk, File};
 
 use super::Shared;
@@ -27,6 +25,7 @@ use crate::format::header::Header;
 use crate::format::to_usize;
 use crate::index::Index;
 use crate::segment::{self, Active};
+use crate::sync::{MutexGuard, Ordering, WakeUp, forgets, yield_now};
 use crate::traps::{Trap, planted};
 
 impl<D: Disk> Shared<D> {
@@ -43,7 +42,7 @@ impl<D: Disk> Shared<D> {
                 // all of them is worth letting them run for a moment.
                 if yields < YIELDS_MAX && state.waiting_batches() < state.last_batches {
                     yields += 1;
-                    MutexGuard::unlocked(&mut state, std::thread::yield_now);
+                    MutexGuard::unlocked(&mut state, yield_now);
                 } else {
                     self.lead(&mut state);
                 }
@@ -133,7 +132,7 @@ struct Unwinding<'a, D: Disk> {
 
 impl<D: Disk> Drop for Unwinding<'_, D> {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_over || forgets(WakeUp::Panic) {
             return;
         }
         let mut state = self.shared.state.lock();
@@ -210,6 +209,9 @@ impl<D: Disk> State<D> {
 
     /// Wakes one of those who wait for what is still in the queue: it leads next.
     fn pass_on(&self) -> Vec<Waker> {
+        if forgets(WakeUp::NextLeader) {
+            return Vec::new();
+        }
         let groups = || self.queue.iter().map(|chunk| &chunk.group);
         if let Some(group) = groups().find(|it| 0 < it.waiting.load(Ordering::Relaxed)) {
             group.done.notify_one();
@@ -380,7 +382,7 @@ fn write_or_cut<F: File>(
 
 /// How often a leader lets others run before it writes. With 8 writers on 2 processors, 8 makes
 /// groups of 6 where none makes groups of 4. A writer that is alone never does.
-const YIELDS_MAX: u32 = 8;
+const YIELDS_MAX: u32 = if cfg!(loom) { 1 } else { 8 };
 
 /// The largest buffer that is kept for later.
 const SPARE_MAX: usize = 1 << 20;

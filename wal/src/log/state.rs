@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use quorate_core::Disk;
@@ -20,6 +19,7 @@ use crate::index::Index;
 use crate::log::Stats;
 use crate::log::watch::Watchers;
 use crate::segment::Segments;
+use crate::sync::Ordering;
 use crate::tail::Visible;
 
 /// Everything behind the lock of a log.

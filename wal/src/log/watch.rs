@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use parking_lot::Condvar;
 use quorate_core::Disk;
 
 use super::State;
+use crate::sync::Condvar;
 use crate::tail::Visible;
 
 /// Those who follow the tail of a log.
