@@ -83,6 +83,7 @@ fn steps(root: &Path, metadata: &Metadata) -> Vec<Step> {
     steps.push(Step::new("bench --workspace -- --test"));
     let changed = changes::changed(root);
     steps.extend(elsewhere(root, changed.as_deref()));
+    steps.extend(model(root, changed.as_deref()));
     steps.extend(smoke(root, changed.as_deref()));
     let has = |tool| shell::answers(shell::cargo(root).args([tool, "--version"]));
     if has("hack") {
@@ -139,6 +140,19 @@ fn elsewhere(root: &Path, changed: Option<&[String]>) -> Vec<Step> {
         })
     };
     ELSEWHERE.iter().filter_map(step).collect()
+}
+
+/// The threads of the log in every interleaving, if it has changed.
+fn model(root: &Path, changed: Option<&[String]>) -> Option<Step> {
+    if !root.join("wal").is_dir() {
+        return None;
+    }
+    if !changes::concern("wal", "", changed) {
+        println!("wal: nothing changed in it, its model is not run");
+        return None;
+    }
+    let step = Step::new("test -p quorate-wal --release --test loom");
+    Some(step.with("RUSTFLAGS", "--cfg loom"))
 }
 
 /// A minute of each fuzz target of the log, the same inputs each time, if what they reach has
@@ -227,6 +241,15 @@ mod tests {
         let lines = lines(examples(Path::new("/w"), &metadata));
         let line = "cargo run --release -p quorate-examples --example kv -- --json --writes 2000";
         assert_eq!(lines, [line]);
+    }
+
+    #[test]
+    fn the_log_is_modelled_where_it_has_changed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+        let model = |file: &str| model(root, Some(&[file.to_owned()])).map(|it| it.line());
+        let line = "RUSTFLAGS=\"--cfg loom\" cargo test -p quorate-wal --release --test loom";
+        assert_eq!(model("wal/src/ack.rs").as_deref(), Some(line));
+        assert_eq!(model("fuzz/Cargo.toml"), None);
     }
 
     #[test]
