@@ -57,6 +57,10 @@ impl Group {
         }
     }
 
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed) || 0 < self.waiting.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn has_unheard(&self) -> bool {
         0 < self.unheard.load(Ordering::Relaxed)
     }

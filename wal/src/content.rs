@@ -25,6 +25,8 @@ pub(crate) struct Content {
     pub(crate) lowest_suffix: u64,
     pub(crate) runs: Runs,
     pub(crate) content_crc: u32,
+    /// Data frames, whatever became of their records.
+    pub(crate) records: u64,
     /// Where the next frame goes.
     pub(crate) end: u64,
     /// Up to where the bytes are known to be synced, by what stands in the segment.
@@ -42,6 +44,7 @@ impl Content {
             lowest_suffix: u64::MAX,
             runs: Runs::default(),
             content_crc: header.previous_crc,
+            records: 0,
             end: header.end(),
             promise: header.end(),
             is_marked: false,
@@ -65,6 +68,7 @@ impl Content {
             Kind::Data => {
                 self.runs.push(head.index, self.end);
                 self.next_index += 1;
+                self.records += 1;
             }
             Kind::TruncateSuffix => {
                 let from = argument(frame)?;

@@ -179,7 +179,7 @@ impl<D: Disk> EntryLog<D> {
         };
         drop(changing);
         ack.wait()?;
-        Ok(self.wal.free_segments()?)
+        Ok(self.wal.free_segments(u64::MAX)?)
     }
 
     /// Goes on from a snapshot that another node made up to `boundary`, and returns once that is
@@ -208,7 +208,7 @@ impl<D: Disk> EntryLog<D> {
         let ack = self.wal.write(batch.set_state(join(boundary, &caller)))?;
         drop(changing);
         ack.wait()?;
-        Ok(self.wal.free_segments()?)
+        Ok(self.wal.free_segments(u64::MAX)?)
     }
 
     /// Replaces the caller's state: a vote, a term. See [`Wal::set_state`].

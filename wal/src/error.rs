@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use quorate_core::Certainty;
@@ -83,6 +84,19 @@ pub enum Why {
     /// The last bytes of a sealed segment.
     #[error("the trailer is bad")]
     Trailer,
+    /// There is no such file.
+    #[error("the segment is missing")]
+    Missing,
+}
+
+/// Records that are nowhere, by [`Recovery::Salvage`](crate::Recovery::Salvage).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// Their indexes.
+    pub indexes: Range<Index>,
+    /// What became of them.
+    pub damage: Damage,
 }
 
 /// Why a log does not open. Nothing on disk was changed, but for the file `LOCK`.
@@ -201,6 +215,13 @@ pub enum WriteError {
         /// What the disk said.
         source: Arc<io::Error>,
     },
+    /// The log can only be read: the disk takes no changes, or more is damaged than payloads of
+    /// records. Then copy what is right into a new log: see [`copy`](crate::copy()).
+    #[error("the log can only be read{}", because(damage.as_ref()))]
+    ReadOnly {
+        /// The first that is damaged. `None`: the disk takes no changes.
+        damage: Option<Damage>,
+    },
     /// The log was closed, by another handle.
     #[error("the log is closed")]
     Closed,
@@ -212,6 +233,10 @@ impl Certainty for WriteError {
     fn is_definite(&self) -> bool {
         !matches!(self, Self::Poisoned { .. } | Self::NotFreed { .. })
     }
+}
+
+fn because(damage: Option<&Damage>) -> String {
+    damage.map_or_else(String::new, |damage| format!(": {damage}"))
 }
 
 /// Why a record is not read.

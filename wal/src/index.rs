@@ -10,6 +10,7 @@
 //! [`STRIDE`]th record of a run the offset is kept; the others are found by walking from there.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Position of a record in the log, from 1; 0 is before the first.
 #[doc(alias = "lsn")]
@@ -70,6 +71,8 @@ pub(crate) struct Runs {
 pub(crate) struct Place {
     /// Offset of a record of the same run, at or before it.
     pub(crate) offset: u64,
+    /// The index of that record.
+    pub(crate) first: u64,
     /// End of the run: what lies behind must be looked up again.
     pub(crate) run_end: u64,
 }
@@ -96,6 +99,11 @@ impl Runs {
         }
     }
 
+    /// Takes note that what follows cannot be walked to from the last record.
+    pub(crate) const fn end_run(&mut self) {
+        self.is_broken = true;
+    }
+
     /// Forgets the records from `from` on.
     pub(crate) fn cut(&mut self, from: u64) {
         while let Some(run) = self.runs.last_mut()
@@ -111,13 +119,41 @@ impl Runs {
         }
     }
 
+    /// Returns the indexes of the records, in rows without a gap.
+    pub(crate) fn rows(&self) -> Vec<Range<u64>> {
+        let mut rows: Vec<Range<u64>> = Vec::new();
+        for run in &self.runs {
+            match rows.last_mut() {
+                Some(row) if row.end == run.first => row.end = run.end(),
+                _ => rows.push(run.first..run.end()),
+            }
+        }
+        rows
+    }
+
+    /// Returns about how much memory this takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let run_bytes = |run: &Run| size_of::<Run>() + run.samples.len() * size_of::<u32>();
+        self.runs.iter().map(run_bytes).sum()
+    }
+
     /// Returns where to look for `index`. O(log runs).
     pub(crate) fn find(&self, index: u64) -> Option<Place> {
         let at = self.runs.partition_point(|run| run.end() <= index);
         let run = self.runs.get(at).filter(|run| run.first <= index)?;
         let sample = usize::try_from((index - run.first) / u64::from(STRIDE)).ok()?;
         let offset = u64::from(*run.samples.get(sample)?) * 8;
-        Some(Place { offset, run_end: run.end() })
+        let first = run.first + sample as u64 * u64::from(STRIDE);
+        Some(Place { offset, first, run_end: run.end() })
+    }
+}
+
+/// Forgets the indexes from `from` on.
+pub(crate) fn cut_rows(rows: &mut Vec<Range<u64>>, from: u64) {
+    while let Some(row) = rows.pop_if(|row| from < row.end) {
+        if row.start < from {
+            rows.push(row.start..from);
+        }
     }
 }
 
@@ -133,16 +169,32 @@ mod tests {
     fn a_cut_ends_a_run_and_the_rewrite_starts_one() {
         let mut runs = Runs::default();
         (1..=20).for_each(|index| runs.push(index, index * 32));
-        assert_eq!(runs.find(20), Some(Place { offset: 17 * 32, run_end: 21 }));
+        assert_eq!(runs.find(20), Some(Place { offset: 17 * 32, first: 17, run_end: 21 }));
         runs.cut(10);
         runs.push(10, 4_000);
-        assert_eq!(runs.find(9), Some(Place { offset: 9 * 32, run_end: 10 }));
-        assert_eq!(runs.find(10), Some(Place { offset: 4_000, run_end: 11 }));
+        assert_eq!(runs.find(9), Some(Place { offset: 9 * 32, first: 9, run_end: 10 }));
+        assert_eq!(runs.find(10), Some(Place { offset: 4_000, first: 10, run_end: 11 }));
         assert_eq!(runs.runs[0].samples.len(), 2);
         runs.cut(11);
         runs.push(11, 4_032);
         assert_eq!(runs.runs.len(), 2, "nothing was cut, nothing is dead");
+        assert_eq!(runs.rows().len(), 1, "two runs, one row");
+        assert_eq!(runs.rows()[0], 1..12);
         runs.cut(1);
         assert_eq!(runs.runs, []);
+    }
+
+    #[test]
+    fn rows_are_cut_anywhere() {
+        let cut = |from| {
+            let mut rows = vec![1..5, 7..9];
+            cut_rows(&mut rows, from);
+            rows
+        };
+        assert_eq!(cut(9), [1..5, 7..9]);
+        assert_eq!(cut(8), [1..5, 7..8]);
+        assert_eq!(cut(7), cut(5));
+        assert!(cut(3).len() == 1 && cut(3)[0] == (1..3));
+        assert!(cut(1).is_empty());
     }
 }

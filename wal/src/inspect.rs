@@ -5,23 +5,23 @@
 //! all together   what opening would say: whole, torn, or why it refuses
 //! ```
 //!
-//! Behind a damaged payload the walk goes on, because the head says how long it is; behind a
-//! damaged head it goes on at the next head whose checksum fits. A log that is written to meanwhile
-//! may look torn.
+//! Behind a damaged frame the walk goes on. A log that is written to meanwhile may look torn.
 
 use std::fmt;
 use std::io;
 use std::ops::Range;
 
-use quorate_core::Disk;
+use quorate_core::{Disk, File};
 
 use crate::config::Config;
 use crate::error::{Damage, OpenError};
-use crate::format::frame::{Frame, HEAD_BYTES, Head, Kind};
+use crate::format::frame::{Frame, Kind};
 use crate::format::header::Header;
-use crate::format::{segment_name, sequence_of, to_usize};
+use crate::format::{segment_name, sequence_of};
 use crate::index::Index;
 use crate::recover::{self, Examined};
+use crate::source::Source;
+use crate::walk::{Step, Walk};
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -44,6 +44,9 @@ pub enum Verdict {
     /// The tail is torn: nothing that was certified is lost. The records that are left, and where
     /// the tail is torn.
     Torn(Range<Index>, Damage),
+    /// Every record is there, but a footer is damaged: the first one that is. Opening makes it anew
+    /// from the records, in memory.
+    Damaged(Range<Index>, Damage),
     /// It refuses, with this error.
     Refused(OpenError),
 }
@@ -92,7 +95,7 @@ pub struct FrameReport {
     pub is_batch_end: bool,
 }
 
-/// Looks at all segments on `disk`, and checks every byte of them. Holds one of them in memory.
+/// Looks at all segments on `disk`, and checks every byte of them.
 ///
 /// # Errors
 ///
@@ -116,18 +119,20 @@ pub fn log<D: Disk>(disk: &D) -> io::Result<Inspection> {
     let names = disk.list()?;
     let sequences: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
     let last = sequences.last().copied();
-    let mut bytes = Vec::new();
     let mut segments = Vec::new();
     for sequence in sequences {
-        read(disk, sequence, &mut bytes)?;
-        segments.push(SegmentReport::of(sequence, Some(sequence) != last, &bytes));
+        let file = disk.open(&segment_name(sequence))?;
+        let mut source = Source::scan(&file)?;
+        segments.push(SegmentReport::of(sequence, Some(sequence) != last, &mut source)?);
     }
-    drop(bytes);
     let config = Config { verify_sealed: true, ..Config::default() };
     let verdict = match recover::examine(disk, &config) {
         Ok(None) => Verdict::Empty,
-        Ok(Some(Examined { range, torn: None })) => Verdict::Whole(range),
-        Ok(Some(Examined { range, torn: Some(damage) })) => Verdict::Torn(range, damage),
+        Ok(Some(Examined { range, torn: Some(damage), .. })) => Verdict::Torn(range, damage),
+        Ok(Some(Examined { range, damaged, .. })) => match damaged.first() {
+            None => Verdict::Whole(range),
+            Some(damage) => Verdict::Damaged(range, *damage),
+        },
         Err(OpenError::Io { source, .. }) => return Err(source),
         Err(error) => Verdict::Refused(error),
     };
@@ -140,9 +145,9 @@ pub fn log<D: Disk>(disk: &D) -> io::Result<Inspection> {
 ///
 /// Those of the disk, and [`io::ErrorKind::InvalidData`] if its header is damaged.
 pub fn frames<D: Disk>(disk: &D, sequence: u64) -> io::Result<Vec<FrameReport>> {
-    let mut bytes = Vec::new();
-    read(disk, sequence, &mut bytes)?;
-    let header = match Header::decode(&bytes) {
+    let file = disk.open(&segment_name(sequence))?;
+    let mut source = Source::scan(&file)?;
+    let header = match Header::read(&mut source)? {
         Ok(Ok(header)) => header,
         Ok(Err(version)) => {
             let error = OpenError::Unsupported { version };
@@ -151,10 +156,11 @@ pub fn frames<D: Disk>(disk: &D, sequence: u64) -> io::Result<Vec<FrameReport>> 
         Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
     };
     let mut frames = Vec::new();
-    walk(&bytes, &header, |step| {
-        if let Ok((offset, head)) = step {
+    let mut walk = Walk::new(&mut source, &header)?;
+    while let Some(step) = walk.next(&mut source)? {
+        if let Step::Frame(offset, Frame { head, .. }) = step {
             frames.push(FrameReport {
-                offset: offset as u64,
+                offset,
                 kind: name(head.kind),
                 index: Index(head.index),
                 payload_bytes: head.payload_bytes,
@@ -162,12 +168,8 @@ pub fn frames<D: Disk>(disk: &D, sequence: u64) -> io::Result<Vec<FrameReport>> 
                 is_batch_end: head.is_batch_end,
             });
         }
-    });
+    }
     Ok(frames)
-}
-
-pub(crate) fn read<D: Disk>(disk: &D, sequence: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
-    recover::read_whole(&disk.open(&segment_name(sequence))?, bytes)
 }
 
 impl SegmentReport {
@@ -177,10 +179,10 @@ impl SegmentReport {
         segment_name(self.sequence)
     }
 
-    fn of(sequence: u64, is_sealed: bool, bytes: &[u8]) -> Self {
+    fn of<F: File>(sequence: u64, is_sealed: bool, source: &mut Source<'_, F>) -> io::Result<Self> {
         let mut report = Self {
             sequence,
-            bytes: bytes.len() as u64,
+            bytes: source.len(),
             log_id: 0,
             start_index: Index(0),
             first_index: Index(0),
@@ -190,72 +192,34 @@ impl SegmentReport {
             is_sealed,
             damaged: Vec::new(),
         };
-        let header = match Header::decode(bytes) {
+        let header = match Header::read(source)? {
             Ok(Ok(header)) => header,
             // A version that is not known is no damage: the verdict says so.
-            Ok(Err(_)) => return report,
+            Ok(Err(_)) => return Ok(report),
             Err(why) => {
                 report.damaged.push(Damage { segment: sequence, offset: 0, index: None, why });
-                return report;
+                return Ok(report);
             }
         };
         report.log_id = header.log_id;
         report.start_index = Index(header.next_index);
         report.first_index = Index(header.first_index);
         report.end = header.end();
-        walk(bytes, &header, |step| report.take(step));
-        report
+        let mut walk = Walk::new(source, &header)?;
+        while let Some(step) = walk.next(source)? {
+            report.take(&step);
+        }
+        Ok(report)
     }
 
-    fn take(&mut self, step: Result<(usize, Head), Damage>) {
+    fn take(&mut self, step: &Step<'_>) {
         match step {
-            Ok((offset, head)) => {
+            Step::Frame(offset, Frame { head, .. }) => {
                 self.frames[place(head.kind)] += 1;
                 self.certified_bytes = self.certified_bytes.max(head.durable_offset.into());
-                self.end = (offset + head.frame_bytes()) as u64;
+                self.end = offset + head.frame_bytes() as u64;
             }
-            Err(damage) => self.damaged.push(damage),
-        }
-    }
-}
-
-/// Visits every frame behind `header`: whole ones, and where one is damaged.
-pub(crate) fn walk(
-    bytes: &[u8],
-    header: &Header,
-    mut visit: impl FnMut(Result<(usize, Head), Damage>),
-) {
-    let salt = header.salt();
-    let mut at = to_usize(header.end());
-    let mut due = header.next_index;
-    // Zeros at the end are room that was made ahead.
-    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    while at < used {
-        let damaged = |index: u64, why| Damage {
-            segment: header.sequence,
-            offset: at as u64,
-            index: Some(Index(index)),
-            why,
-        };
-        let head = match Head::decode(bytes, at, salt) {
-            Ok(head) => head,
-            Err(why) => {
-                visit(Err(damaged(due, why)));
-                let is_head = |next: &usize| Head::decode(bytes, *next, salt).is_ok();
-                let next = (at + 8..used).step_by(8).find(is_head);
-                at = next.unwrap_or(used);
-                continue;
-            }
-        };
-        due = if head.kind == Kind::Data { head.index + 1 } else { head.index };
-        match Frame::decode(bytes, at, salt) {
-            Ok(_) => visit(Ok((at, head))),
-            Err(why) => visit(Err(damaged(head.index, why))),
-        }
-        at += head.frame_bytes();
-        if head.kind == Kind::Seal {
-            // What follows is the trailer, which the verdict covers.
-            return;
+            Step::Damaged(damage, _) => self.damaged.push(*damage),
         }
     }
 }
@@ -283,9 +247,10 @@ impl fmt::Display for Verdict {
             Self::Torn(range, damage) => {
                 write!(f, "torn, records {}..{} are left: {damage}", range.start, range.end)
             }
+            Self::Damaged(range, damage) => {
+                write!(f, "damaged, records {}..{} are all there: {damage}", range.start, range.end)
+            }
             Self::Refused(error) => write!(f, "{error}"),
         }
     }
 }
-
-const _: () = assert!(HEAD_BYTES.is_multiple_of(8), "frames are found at multiples of 8");

@@ -1,8 +1,10 @@
 //! The log: appending, syncing, truncating.
 
 mod io_thread;
+mod job;
 mod lead;
 mod state;
+mod timer;
 pub(crate) mod watch;
 
 use std::fmt;
@@ -12,19 +14,20 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use quorate_core::Disk;
+use quorate_core::{Disk, File as _};
 
 pub use io_thread::IoThread;
 pub(crate) use state::State;
 
 use crate::ack::{Ack, Group};
 use crate::batch::Batch;
-use crate::config::Config;
+use crate::config::{Config, Preallocate};
 use crate::disk::Directory;
 use crate::error::{OpenError, WriteError};
 use crate::format::segment_name;
 use crate::index::Index;
 use crate::recover::{self, Recovered};
+use crate::segment::{Segment, Spare};
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use crate::traps::{Trap, planted};
 
@@ -65,7 +68,8 @@ pub(crate) struct Shared<D: Disk> {
     removing: Mutex<()>,
 }
 
-/// What a log did since it was opened. Numbers only rise.
+/// What a log did since it was opened. Numbers only rise. What is only written, by
+/// [`Config::durability`], counts as if it was durable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -113,7 +117,11 @@ impl<D: Disk> Wal<D> {
     /// See [`OpenError`]: damage is named, and nothing is changed.
     pub fn open_on(disk: D, config: Config) -> Result<(Self, Recovered), OpenError> {
         let opened = recover::open(&disk, &config)?;
-        let state = Mutex::new(State::new(opened.lock, opened.segments));
+        let state = Mutex::new(State::new(
+            opened.lock,
+            opened.segments,
+            opened.recovered.read_only.clone(),
+        ));
         let (io_turn, removing) = (Condvar::new(), Mutex::new(()));
         let shared = Shared { disk, config, state, io_turn, removing };
         Ok((Self { shared: Arc::new(shared), told: AtomicU64::new(0) }, opened.recovered))
@@ -198,14 +206,12 @@ impl<D: Disk> Wal<D> {
             if !planted(Trap::UnlinkBeforeMark) {
                 ack.wait()?;
             }
-        } else {
-            let state = self.shared.state.lock();
-            let is_durable = to.0 <= state.segments.active.content.first_index;
-            let waits = state.last_group().filter(|_| !is_durable);
-            drop(state);
-            waits.map_or(Ok(()), |group| self.shared.wait(&group))?;
         }
-        self.free_segments()
+        let is_durable = to.0 <= self.shared.state.lock().synced.first_index;
+        if !is_durable && !planted(Trap::UnlinkBeforeMark) {
+            self.shared.sync()?;
+        }
+        self.free_segments(u64::MAX)
     }
 
     /// Replaces the caller's state: a blob that each segment begins with, so that it outlives any
@@ -243,6 +249,36 @@ impl<D: Disk> Wal<D> {
         outcome.map(|()| self.durable_end())
     }
 
+    /// Hands everything that was appended before to the operating system, which keeps it when the
+    /// process dies, and syncs nothing: what is waited for becomes durable as ever.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ack::wait`].
+    pub fn flush(&self) -> Result<(), WriteError> {
+        let group = {
+            let mut state = self.shared.state.lock();
+            state.check_open()?;
+            state.flush_group(&self.shared.config)
+        };
+        group.map_or(Ok(()), |group| self.shared.flush(&group))
+    }
+
+    /// Ends the last segment, if it holds anything, and begins another: so that what it holds can
+    /// be let go of, or copied as it is. Makes everything durable. Up to four syncs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ack::wait`].
+    pub fn roll(&self) -> Result<(), WriteError> {
+        let group = {
+            let mut state = self.shared.state.lock();
+            state.check_open()?;
+            state.stage_roll()
+        };
+        group.map_or(Ok(()), |group| self.shared.wait(&group))
+    }
+
     /// Returns the acknowledgement of everything that was appended before: [`sync`](Self::sync) as
     /// a future. Its indexes are empty.
     ///
@@ -253,7 +289,7 @@ impl<D: Disk> Wal<D> {
         let mut state = self.shared.state.lock();
         state.check_open()?;
         self.tell_dropped(&mut state)?;
-        let (group, next_index) = (state.last_group(), Index(state.tip.next_index));
+        let (group, next_index) = (state.sync_group(), Index(state.tip.next_index));
         Ok(Ack::new(self.clone(), group, next_index..next_index))
     }
 
@@ -272,7 +308,7 @@ impl<D: Disk> Wal<D> {
     /// Returns the end of what is durable.
     #[must_use]
     pub fn durable_end(&self) -> Index {
-        Index(self.shared.state.lock().segments.active.content.next_index)
+        Index(self.shared.state.lock().synced.next_index)
     }
 
     /// Returns what the log did since it was opened.
@@ -303,7 +339,7 @@ impl<D: Disk> Wal<D> {
                     outcome = Err(poison.clone());
                 }
                 let is_sound = outcome.is_ok();
-                state.last_group().or_else(|| if is_sound { state.stage_mark() } else { None })
+                state.sync_group().or_else(|| if is_sound { state.stage_mark() } else { None })
             };
             let Some(group) = group else { break };
             // Waited for also after an error.
@@ -312,6 +348,13 @@ impl<D: Disk> Wal<D> {
         }
         let _removing = self.shared.removing.lock();
         let mut state = self.shared.state.lock();
+        // What others find in the folder is the log and nothing else. If it stays, it does no harm.
+        state.spares.drain(..).for_each(|spare| spare.remove(&self.shared.disk));
+        let is_recycled = matches!(self.shared.config.preallocate, Preallocate::Recycle { .. });
+        if is_recycled && outcome.is_ok() && !state.is_read_only() {
+            let active = &state.segments.active;
+            _ = active.file.set_len(active.content.end).and_then(|()| active.file.sync_data());
+        }
         state.lock = None;
         state.watchers.wake_all();
         let due = state.watchers.take_due();
@@ -332,25 +375,29 @@ impl<D: Disk> Wal<D> {
         Ok(true)
     }
 
-    /// Removes the segments below the durable low-water mark, oldest first.
-    pub(crate) fn free_segments(&self) -> Result<(), WriteError> {
+    /// Removes the segments below the durable low-water mark, oldest first, or keeps their files to
+    /// be used again, but not so that all files together have more than `bytes_max`.
+    pub(crate) fn free_segments(&self, bytes_max: u64) -> Result<(), WriteError> {
         let _removing = self.shared.removing.lock();
-        let mut count = 0;
+        let (mut count, mut spares) = (0, Vec::new());
         loop {
             let mut state = self.shared.state.lock();
             state.check_open()?;
             let is_early = planted(Trap::UnlinkBeforeMark);
-            let durable = state.segments.active.content.first_index;
+            let durable = state.synced.first_index;
             let first_index = if is_early { state.tip.first_index } else { durable };
             let Some(segment) = state.segments.take_dead(first_index) else { break };
+            let before = spares.iter().map(|it: &Spare| it.file_bytes).collect::<Vec<u64>>();
+            let is_spare = state.takes_spare(&self.shared.config, &segment, &before, bytes_max);
             drop(state);
-            match self.shared.disk.remove(&segment_name(segment.sequence)) {
+            match self.free(&segment, is_spare) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     self.shared.state.lock().segments.sealed.insert(0, segment);
                     return Err(WriteError::NotFreed { source: Arc::new(error) });
                 }
-                _ => count += 1,
+                spare => spares.extend(spare.ok().flatten()),
             }
+            count += 1;
         }
         if 0 < count {
             let synced = self.shared.disk.sync_dir();
@@ -365,7 +412,23 @@ impl<D: Disk> Wal<D> {
                 return poisoned;
             }
         }
+        // A file gets a new life only once its old name is gone for good: after a crash, a segment
+        // must not have the header of another.
+        let over = {
+            let mut state = self.shared.state.lock();
+            state.spares.append(&mut spares);
+            state.take_spares_over(bytes_max)
+        };
+        over.iter().for_each(|spare| spare.remove(&self.shared.disk));
         Ok(())
+    }
+
+    fn free(&self, segment: &Segment<D::File>, is_spare: bool) -> io::Result<Option<Spare>> {
+        let disk = &self.shared.disk;
+        if is_spare {
+            return Spare::take(disk, segment.sequence, segment.file_bytes).map(Some);
+        }
+        disk.remove(&segment_name(segment.sequence)).map(|()| None)
     }
 
     /// Forgets that records were dropped for want of room: the caller knows.

@@ -9,10 +9,12 @@ use quorate_core::{Disk, File};
 
 use crate::error::{Damage, ReadError, Why};
 use crate::format::frame::{Frame, HEAD_BYTES, Head, Kind};
+use crate::format::seal::Sealed;
 use crate::format::{segment_name, to_usize};
-use crate::index::Index;
+use crate::index::{Index, Place, Runs};
 use crate::log::Wal;
 use crate::segment::{Found, read_full};
+use crate::source::Source;
 
 impl<D: Disk> Wal<D> {
     /// Returns the record `index`, also before it is durable. `None`: there is none yet.
@@ -61,21 +63,24 @@ impl<D: Disk> Wal<D> {
             if index < first_index.0 {
                 return Err(ReadError::Compacted { first_index });
             }
-            if let Some(record) = state.tip.waiting(index) {
+            if let Some(record) = state.tip.in_memory(index) {
                 return Ok(Some(record.clone()));
             }
             if state.tip.next_index <= index {
                 return Ok(None);
             }
-            let found = state.segments.find(index);
-            let mut found = found.expect("every live record was found at open, or written since");
-            // What waits may rewrite the end of a run.
-            found.place.run_end = found.place.run_end.min(state.tip.waiting_from());
+            let Some(mut found) = state.segments.find(index) else {
+                let hole = state.segments.hole(index);
+                let damage = hole.expect("every live record was found at open, or written since");
+                return Err(ReadError::Corrupt(damage));
+            };
+            // What waits may rewrite the end of a row.
+            found.row_end = found.row_end.min(state.tip.in_memory_from());
             found
         };
         let filled = self.window(found, index, window_bytes);
         let mut filled = filled.map_err(|error| self.say_compacted(index, error))?;
-        let record = filled.take(index).unwrap_or_else(|| Err(filled.damage(index, Why::Short)));
+        let record = filled.take(index).unwrap_or_else(|| Err(filled.damage(Why::Short)));
         *window = Some(filled);
         record.map(Some)
     }
@@ -87,23 +92,28 @@ impl<D: Disk> Wal<D> {
         index: u64,
         window_bytes: usize,
     ) -> Result<Window, ReadError> {
+        let (segment, salt) = (found.sequence, found.salt);
         let file = match found.file {
             Some(file) => file,
             None => {
-                let file = Arc::new(self.shared().disk.open(&segment_name(found.sequence))?);
-                self.shared().state.lock().segments.keep_open(found.sequence, &file);
+                let file = Arc::new(self.shared().disk.open(&segment_name(segment))?);
+                self.shared().state.lock().segments.keep_open(segment, &file);
                 file
             }
         };
-        let (segment, salt) = (found.sequence, found.salt);
-        let (mut offset, run_end) = (found.place.offset, found.place.run_end);
+        let place = match found.place {
+            Some(place) => place,
+            None => self.place(&*file, segment, salt, index)?,
+        };
+        let (mut offset, mut due) = (place.offset, place.first);
+        let row_end = found.row_end.min(place.run_end);
         let mut want = window_bytes;
         loop {
             let mut bytes = vec![0; want];
             let filled = read_full(&*file, offset, &mut bytes)?;
             bytes.truncate(filled);
-            let mut window =
-                Window { segment, salt, offset, run_end, at: 0, bytes: Bytes::from(bytes) };
+            let bytes = Bytes::from(bytes);
+            let mut window = Window { segment, salt, offset, row_end, at: 0, due, bytes };
             match window.skip_to(index) {
                 Some(frame_bytes) if frame_bytes <= window.bytes.len() - window.at => {
                     return Ok(window);
@@ -113,12 +123,35 @@ impl<D: Disk> Wal<D> {
                 Some(frame_bytes) if window.frame_end(frame_bytes) <= file.len()? => {
                     want = frame_bytes.max(window_bytes);
                 }
-                Some(_) => return Err(window.damage(index, Why::Short)),
-                None if window.at == 0 => return Err(window.damage(index, Why::Head)),
+                Some(_) => return Err(window.damage(Why::Short)),
+                None if window.at == 0 => return Err(window.damage(Why::Head)),
                 None => want = window_bytes,
             }
             offset += window.at as u64;
+            due = window.due;
         }
+    }
+
+    /// Reads from the footer of a sealed segment where to look for `index`.
+    fn place(
+        &self,
+        file: &D::File,
+        segment: u64,
+        salt: u32,
+        index: u64,
+    ) -> Result<Place, ReadError> {
+        let sealed = Sealed::read(&mut Source::look(file)?, salt)?;
+        let sealed = sealed.map_err(|(offset, why)| {
+            ReadError::Corrupt(Damage { segment, offset, index: None, why })
+        })?;
+        let places = Arc::new(Runs::from_footer(sealed.footer.runs));
+        self.shared().state.lock().segments.keep_places(segment, &places);
+        places.find(index).ok_or(ReadError::Corrupt(Damage {
+            segment,
+            offset: sealed.end,
+            index: Some(Index(index)),
+            why: Why::Footer,
+        }))
     }
 
     /// Says of a failed read that the record went away meanwhile, if it did.
@@ -163,17 +196,19 @@ impl<D: Disk> fmt::Debug for Records<D> {
     }
 }
 
-/// Bytes of a segment, within one run of records.
+/// Bytes of a segment, within one row of records.
 pub(crate) struct Window {
     segment: u64,
     salt: u32,
     /// Where the bytes lie in the segment.
     offset: u64,
     /// What lies behind this record may be dead.
-    run_end: u64,
+    row_end: u64,
     bytes: Bytes,
     /// Where the next frame is in them.
     at: usize,
+    /// The record that is due there.
+    due: u64,
 }
 
 impl Window {
@@ -191,12 +226,13 @@ impl Window {
                 return Some(head.frame_bytes());
             }
             self.at += head.frame_bytes();
+            self.due = head.index + u64::from(head.kind == Kind::Data);
         }
     }
 
     /// Takes the record `index`, if all of it is here.
     fn take(&mut self, index: u64) -> Option<Result<Bytes, ReadError>> {
-        if self.run_end <= index {
+        if self.row_end <= index {
             return None;
         }
         let frame_bytes = self.skip_to(index)?;
@@ -208,10 +244,11 @@ impl Window {
             Ok(frame) if frame.head.index == index && frame.head.kind == Kind::Data => {
                 let record = self.bytes.slice(start..start + to_usize(frame.head.payload_bytes));
                 self.at += frame_bytes;
+                self.due = index + 1;
                 Some(Ok(record))
             }
             Ok(_) => None,
-            Err(why) => Some(Err(self.damage(index, why))),
+            Err(why) => Some(Err(self.damage(why))),
         }
     }
 
@@ -219,9 +256,10 @@ impl Window {
         self.offset + (self.at + frame_bytes) as u64
     }
 
-    fn damage(&self, index: u64, why: Why) -> ReadError {
+    /// Says what is wrong with the frame at `at`.
+    fn damage(&self, why: Why) -> ReadError {
         let offset = self.offset + self.at as u64;
-        let (segment, index) = (self.segment, Some(Index(index)));
+        let (segment, index) = (self.segment, Some(Index(self.due)));
         ReadError::Corrupt(Damage { segment, offset, index, why })
     }
 }

@@ -289,7 +289,7 @@ impl<R: Wire, D: Disk + 'static> Storage<R> for RecordStore<R, D> {
                 };
             }
         }
-        self.wal.free_segments().map_err(StorageError::failed)
+        self.wal.free_segments(u64::MAX).map_err(StorageError::failed)
     }
 }
 

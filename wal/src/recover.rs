@@ -17,25 +17,29 @@
 //! Not to be told from a torn write: damage in the last synced group with nothing behind it, and
 //! the loss of the last file as a whole. A Mark at close leaves no such group.
 
+mod salvage;
 mod scan;
+mod survey;
 mod tail;
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use quorate_core::{Disk, File};
+use quorate_core::Disk;
 
+use self::salvage::Salvaged;
+pub(crate) use self::scan::{Scan, scan};
+use self::survey::{Found, survey};
 use crate::config::{Config, Recovery};
-use crate::error::{Damage, OpenError, Why};
-use crate::format::header::{HEADER_BYTES, Header};
-use crate::format::seal::{self, Sealed, TRAILER_BYTES};
-use crate::format::{segment_name, sequence_of, to_usize};
-use crate::index::{Index, Runs};
-use crate::segment::{self, Active, Segment, Segments, read_full};
+use crate::error::{Damage, Lost, OpenError, Why, WriteError};
+use crate::format::header::Header;
+use crate::format::{segment_name, sequence_of};
+use crate::index::Index;
+use crate::segment::{self, Active, Segments};
 
 /// What opening found.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovered {
     /// The records there are.
@@ -44,6 +48,15 @@ pub struct Recovered {
     pub cut: Option<Cut>,
     /// How many segments there are.
     pub segments: u64,
+    /// What is damaged and did not keep the log from opening: footers of sealed segments, which
+    /// were made anew from their frames, in memory; by [`Recovery::Salvage`] also records, which
+    /// [`Wal::restore`](crate::Wal::restore) heals if their [`Why`] is [`Why::Payload`] or
+    /// [`Why::Padding`].
+    pub damaged: Vec<Damage>,
+    /// Records that are nowhere. Only by [`Recovery::Salvage`].
+    pub lost: Vec<Lost>,
+    /// Why the log takes no changes, if so.
+    pub read_only: Option<WriteError>,
 }
 
 /// A torn tail that was cut off. None of its records was acknowledged.
@@ -60,10 +73,11 @@ pub struct Cut {
     pub kept: Option<String>,
 }
 
-/// A log that is whole, and can be written to.
+/// A log that can be read, and written to if nothing refuses that.
 #[derive(Debug)]
 pub(crate) struct Opened<D: Disk> {
-    pub(crate) lock: D::Lock,
+    /// `None`: the disk takes no changes, from nobody.
+    pub(crate) lock: Option<D::Lock>,
     pub(crate) segments: Segments<D::File>,
     pub(crate) recovered: Recovered,
 }
@@ -71,28 +85,94 @@ pub(crate) struct Opened<D: Disk> {
 /// Opens the log on `disk`, or begins one.
 pub(crate) fn open<D: Disk>(disk: &D, config: &Config) -> Result<Opened<D>, OpenError> {
     config.check()?;
-    let lock = disk.lock(LOCK).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked { path: LOCK.to_owned() },
-        _ => OpenError::Io { doing: "take the lock", source },
-    })?;
+    let lock = match disk.lock(LOCK) {
+        Ok(lock) => Some(lock),
+        Err(error) if is_read_only(&error) => None,
+        Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
+            return Err(OpenError::Locked { path: LOCK.to_owned() });
+        }
+        Err(source) => return Err(OpenError::Io { doing: "take the lock", source }),
+    };
     let names = disk.list().map_err(doing("list the files"))?;
     let sequences: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
     let Some(oldest) = oldest_of(&sequences) else {
         return begin(disk, config, lock, &names);
     };
-    let found = survey(disk, config, &sequences[oldest..])?;
-    check_whole(config, &found, sequences[oldest])?;
-
-    let temporary = names.iter().filter(|name| name.ends_with(".wal.tmp")).cloned();
-    let dead = sequences[..oldest].iter().map(|sequence| segment_name(*sequence));
-    for name in temporary.chain(dead) {
-        disk.remove(&name).map_err(doing("remove what is no longer needed"))?;
+    let Looked { mut found, lost, broken } = look(disk, config, &sequences, oldest)?;
+    let mut read_only = broken.map(|damage| WriteError::ReadOnly { damage: Some(damage) });
+    let mut cut = None;
+    if read_only.is_none() {
+        let temporary = names.iter().filter(|name| name.ends_with(".wal.tmp")).cloned();
+        let dead = sequences[..oldest].iter().map(|sequence| segment_name(*sequence));
+        let active = &mut found.segments.active;
+        match make_whole(disk, temporary.chain(dead), active, found.torn, &mut cut) {
+            Err(OpenError::Io { source, .. }) if is_read_only(&source) => {
+                read_only = Some(WriteError::ReadOnly { damage: None });
+            }
+            result => result?,
+        }
     }
-    let (segments, cut) = tail::repair(disk, found).map_err(doing("repair the tail"))?;
+    let Found { segments, damaged, .. } = found;
     let content = &segments.active.content;
     let range = Index(content.first_index)..Index(content.next_index);
     let count = segments.sealed.len() as u64 + 1;
-    Ok(Opened { lock, recovered: Recovered { range, cut, segments: count }, segments })
+    let recovered = Recovered { range, cut, segments: count, damaged, lost, read_only };
+    Ok(Opened { lock, recovered, segments })
+}
+
+/// Removes what is no longer needed, and repairs the tail.
+fn make_whole<D: Disk>(
+    disk: &D,
+    needless: impl Iterator<Item = String>,
+    active: &mut Active<D::File>,
+    torn: Option<Damage>,
+    cut: &mut Option<Cut>,
+) -> Result<(), OpenError> {
+    for name in needless {
+        disk.remove(&name).map_err(doing("remove what is no longer needed"))?;
+    }
+    tail::repair(disk, active, torn, cut).map_err(doing("repair the tail"))
+}
+
+/// What a look at the files found.
+struct Looked<F> {
+    found: Found<F>,
+    lost: Vec<Lost>,
+    broken: Option<Damage>,
+}
+
+/// Looks at the segments, of which those from `oldest` on have no gap. Changes nothing.
+fn look<D: Disk>(
+    disk: &D,
+    config: &Config,
+    sequences: &[u64],
+    oldest: usize,
+) -> Result<Looked<D::File>, OpenError> {
+    let is_salvage = config.recovery == Recovery::Salvage;
+    let mut strict = config.clone();
+    strict.verify_sealed |= is_salvage;
+    let looked = survey(disk, &strict, &sequences[oldest..]);
+    let looked = looked.and_then(|found| {
+        check_whole(config, &found, sequences[oldest])?;
+        Ok(found)
+    });
+    let error = match looked {
+        Ok(found) => return Ok(Looked { found, lost: Vec::new(), broken: None }),
+        Err(error) => error,
+    };
+    if !is_salvage || !matches!(error, OpenError::Corrupt(_) | OpenError::MissingSegment { .. }) {
+        return Err(error);
+    }
+    let log_id = salvage::log_id(disk, sequences).map_err(doing("read a segment"))?;
+    let Some(log_id) = log_id else { return Err(error) };
+    let salvaged = salvage::salvage(disk, config, sequences, log_id)?;
+    let Salvaged { segments, torn, damaged, lost, broken } = salvaged;
+    check_end(config, Index(segments.active.content.next_index))?;
+    Ok(Looked { found: Found { segments, torn, damaged }, lost, broken })
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// What opening would find.
@@ -100,6 +180,8 @@ pub(crate) fn open<D: Disk>(disk: &D, config: &Config) -> Result<Opened<D>, Open
 pub(crate) struct Examined {
     pub(crate) range: Range<Index>,
     pub(crate) torn: Option<Damage>,
+    /// What is damaged, and does no harm.
+    pub(crate) damaged: Vec<Damage>,
 }
 
 /// Finds out what opening the log on `disk` would find, and changes nothing. `None`: there is none.
@@ -112,7 +194,7 @@ pub(crate) fn examine<D: Disk>(disk: &D, config: &Config) -> Result<Option<Exami
     check_whole(config, &found, sequences[oldest])?;
     let content = &found.segments.active.content;
     let range = Index(content.first_index)..Index(content.next_index);
-    Ok(Some(Examined { range, torn: found.torn }))
+    Ok(Some(Examined { range, torn: found.torn, damaged: found.damaged }))
 }
 
 /// The name of the lock.
@@ -134,7 +216,7 @@ fn oldest_of(sequences: &[u64]) -> Option<usize> {
 fn begin<D: Disk>(
     disk: &D,
     config: &Config,
-    lock: D::Lock,
+    lock: Option<D::Lock>,
     names: &[String],
 ) -> Result<Opened<D>, OpenError> {
     check_end(config, Index(1))?;
@@ -150,8 +232,16 @@ fn begin<D: Disk>(
         state: config.initial_state.clone(),
     };
     let file = segment::create(disk, &header).map_err(doing("begin the log"))?;
-    let segments = Segments::new(Vec::new(), Active::new(header, Arc::new(file)));
-    let recovered = Recovered { range: Index(1)..Index(1), cut: None, segments: 1 };
+    let active = Active::new(header, Arc::new(file));
+    let segments = Segments::new(active, config.footer_cache_bytes);
+    let recovered = Recovered {
+        range: Index(1)..Index(1),
+        cut: None,
+        segments: 1,
+        damaged: Vec::new(),
+        lost: Vec::new(),
+        read_only: None,
+    };
     Ok(Opened { lock, segments, recovered })
 }
 
@@ -159,65 +249,6 @@ fn begin<D: Disk>(
 fn draw_id() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _, RandomState};
     RandomState::new().build_hasher().finish()
-}
-
-/// What the files hold, before anything is changed.
-struct Found<F> {
-    segments: Segments<F>,
-    /// The bytes of the last segment.
-    last: Vec<u8>,
-    torn: Option<Damage>,
-}
-
-/// Reads the segments of `sequences`, and checks that each follows from the one before.
-fn survey<D: Disk>(
-    disk: &D,
-    config: &Config,
-    sequences: &[u64],
-) -> Result<Found<D::File>, OpenError> {
-    let mut sealed: Vec<Segment<D::File>> = Vec::new();
-    let mut suffixes = Vec::new();
-    let mut before: Option<(Header, Sealed)> = None;
-    let mut bytes = Vec::new();
-    let (last, others) = sequences.split_last().expect("the caller found one");
-    for sequence in others {
-        let read = if config.verify_sealed { read_sealed } else { read_footer };
-        let (header, found) = read(disk, *sequence, &mut bytes)?;
-        check_chain(&header, *sequence, before.as_ref())?;
-        suffixes.push(found.footer.lowest_suffix);
-        sealed.push(Segment {
-            sequence: *sequence,
-            salt: header.salt(),
-            start_index: header.next_index,
-            end_index: found.footer.next_index,
-            runs: Runs::from_footer(found.footer.runs.clone()),
-            file_bytes: found.end as u64,
-            sealed_at_ms: found.footer.sealed_at_ms,
-            sealed_by_ms: None,
-            file: None,
-        });
-        before = Some((header, found));
-    }
-    let file = disk.open(&segment_name(*last)).map_err(doing("open a segment"))?;
-    read_whole(&file, &mut bytes).map_err(doing("read a segment"))?;
-    let header = decode_header(&bytes, *last)?;
-    check_chain(&header, *last, before.as_ref())?;
-    let mut active = Active::new(header, Arc::new(file));
-    let torn = tail::read(&bytes, &mut active).map_err(OpenError::Corrupt)?;
-    suffixes.push(active.content.lowest_suffix);
-    let mut segments = Segments::new(sealed, active);
-    apply_suffixes(&mut segments, &suffixes);
-    Ok(Found { segments, last: bytes, torn })
-}
-
-/// Applies to each sealed segment what later ones truncate.
-fn apply_suffixes<F>(segments: &mut Segments<F>, suffixes: &[u64]) {
-    let mut from = u64::MAX;
-    for (segment, later) in segments.sealed.iter_mut().zip(&suffixes[1..]).rev() {
-        from = from.min(*later);
-        segment.runs.cut(from);
-        segment.end_index = segment.end_index.min(from);
-    }
 }
 
 fn check_whole<F>(config: &Config, found: &Found<F>, oldest: u64) -> Result<(), OpenError> {
@@ -248,102 +279,4 @@ fn check_end(config: &Config, found: Index) -> Result<(), OpenError> {
         Some(expected) if found < expected => Err(OpenError::TailLost { expected, found }),
         _ => Ok(()),
     }
-}
-
-/// Checks that `header` follows from the segment before.
-fn check_chain(
-    header: &Header,
-    sequence: u64,
-    before: Option<&(Header, Sealed)>,
-) -> Result<(), OpenError> {
-    let follows = before.is_none_or(|(previous, sealed)| {
-        header.log_id == previous.log_id
-            && header.previous_crc == sealed.payload_crc
-            && header.next_index == sealed.footer.next_index
-            && header.first_index == sealed.footer.first_index
-    });
-    let is_sane = 0 < header.first_index
-        && header.first_index <= header.next_index
-        && header.next_index <= Index::MAX.0;
-    if header.sequence == sequence && follows && is_sane {
-        return Ok(());
-    }
-    Err(OpenError::ForeignSegment { path: segment_name(sequence) })
-}
-
-fn decode_header(bytes: &[u8], sequence: u64) -> Result<Header, OpenError> {
-    match Header::decode(bytes) {
-        Ok(Ok(header)) => Ok(header),
-        Ok(Err(version)) => Err(OpenError::Unsupported { version }),
-        Err(why) => Err(corrupt(sequence, 0, None, why)),
-    }
-}
-
-fn corrupt(segment: u64, offset: usize, index: Option<u64>, why: Why) -> OpenError {
-    let index = index.map(Index);
-    OpenError::Corrupt(Damage { segment, offset: offset as u64, index, why })
-}
-
-/// Reads all of a sealed segment, and checks every byte.
-fn read_sealed<D: Disk>(
-    disk: &D,
-    sequence: u64,
-    bytes: &mut Vec<u8>,
-) -> Result<(Header, Sealed), OpenError> {
-    let file = disk.open(&segment_name(sequence)).map_err(doing("open a segment"))?;
-    read_whole(&file, bytes).map_err(doing("read a segment"))?;
-    let header = decode_header(bytes, sequence)?;
-    let scan = scan::scan(bytes, &header);
-    if let Some(fault) = scan.fault {
-        return Err(corrupt(sequence, fault.offset, Some(fault.index), fault.why));
-    }
-    match scan.sealed {
-        Some(sealed) if sealed.end == bytes.len() => Ok((header, sealed)),
-        Some(sealed) => Err(corrupt(sequence, sealed.end, None, Why::Trailer)),
-        None => {
-            let (end, next_index) = (to_usize(scan.content.end), scan.content.next_index);
-            Err(corrupt(sequence, end, Some(next_index), Why::Short))
-        }
-    }
-}
-
-/// Reads the header and the footer of a sealed segment. Three reads, however long it is.
-fn read_footer<D: Disk>(
-    disk: &D,
-    sequence: u64,
-    bytes: &mut Vec<u8>,
-) -> Result<(Header, Sealed), OpenError> {
-    let file = disk.open(&segment_name(sequence)).map_err(doing("open a segment"))?;
-    let file_bytes = to_usize(file.len().map_err(doing("read a segment"))?);
-    let read = |offset: usize, count: usize, out: &mut Vec<u8>| {
-        out.resize(count.min(file_bytes.saturating_sub(offset)), 0);
-        let filled = read_full(&file, offset as u64, out).map_err(doing("read a segment"))?;
-        out.truncate(filled);
-        Ok::<_, OpenError>(())
-    };
-    read(0, HEADER_BYTES, bytes)?;
-    let needed = Header::bytes_needed(bytes).unwrap_or(0);
-    read(0, needed, bytes)?;
-    let header = decode_header(bytes, sequence)?;
-    let trailer_at = file_bytes.saturating_sub(TRAILER_BYTES);
-    read(trailer_at, TRAILER_BYTES, bytes)?;
-    let bad_trailer = |why| corrupt(sequence, trailer_at, None, why);
-    let (seal_offset, _) = seal::trailer(bytes, header.salt()).map_err(bad_trailer)?;
-    let seal_at = to_usize(seal_offset).min(file_bytes);
-    read(seal_at, file_bytes - seal_at, bytes)?;
-    let bad_footer = |why| corrupt(sequence, seal_at, None, why);
-    let mut sealed = Sealed::decode_tail(bytes, seal_offset, header.salt()).map_err(bad_footer)?;
-    if sealed.end != bytes.len() {
-        return Err(corrupt(sequence, trailer_at, None, Why::Trailer));
-    }
-    sealed.end = file_bytes;
-    Ok((header, sealed))
-}
-
-pub(crate) fn read_whole<F: File>(file: &F, out: &mut Vec<u8>) -> io::Result<()> {
-    let file_bytes = to_usize(file.len()?);
-    out.resize(file_bytes, 0);
-    let filled = read_full(file, 0, out)?;
-    out.truncate(filled);
-    Ok(())
 }

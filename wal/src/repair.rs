@@ -12,17 +12,18 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
-use quorate_core::Disk;
+use quorate_core::{Disk, File};
 use thiserror::Error;
 
 use crate::batch::Batch;
 use crate::error::{Damage, WriteError};
-use crate::format::frame::{Frame, Head, Kind};
+use crate::format::frame::{Head, Kind};
 use crate::format::header::Header;
-use crate::format::{sequence_of, u64_at};
+use crate::format::{segment_name, sequence_of, u64_at};
 use crate::index::Index;
-use crate::inspect::{read, walk};
 use crate::log::Wal;
+use crate::source::Source;
+use crate::walk::{Step, Walk};
 
 /// What was copied, and what was not.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,7 +56,7 @@ pub enum CopyError {
 /// Copies what is right of the log on `from` into `to`, a new log. `from` is not changed, and not
 /// locked: nobody may write to it meanwhile. All that was copied is durable in the end.
 ///
-/// Holds one segment in memory. Every segment counts whose header is right: a folder with segments
+/// Every segment counts whose header is right: a folder with segments
 /// of several logs must be sorted out before.
 ///
 /// # Errors
@@ -92,11 +93,11 @@ pub fn copy<D: Disk, E: Disk>(from: &D, to: &Wal<E>) -> Result<Copied, CopyError
     let copied = Copied { range: Index(1)..Index(1), found_end: Index(1), damaged: Vec::new() };
     let mut copying =
         Copying { to, pending: Pending::default(), unsynced: 0, is_begun: false, copied };
-    let mut bytes = Vec::new();
     let names = from.list().map_err(CopyError::Read)?;
     for sequence in names.iter().filter_map(|name| sequence_of(name)) {
-        read(from, sequence, &mut bytes).map_err(CopyError::Read)?;
-        copying.take_segment(sequence, &bytes)?;
+        let file = from.open(&segment_name(sequence)).map_err(CopyError::Read)?;
+        let mut source = Source::scan(&file).map_err(CopyError::Read)?;
+        copying.take_segment(sequence, &mut source)?;
     }
     to.sync().map_err(CopyError::Write)?;
     copying.copied.range = to.first_index()..to.next_index();
@@ -124,10 +125,14 @@ struct Pending {
 }
 
 impl<E: Disk> Copying<'_, E> {
-    fn take_segment(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), CopyError> {
+    fn take_segment<F: File>(
+        &mut self,
+        sequence: u64,
+        source: &mut Source<'_, F>,
+    ) -> Result<(), CopyError> {
         // No batch goes on in another segment.
         self.pending = Pending::default();
-        let header = match Header::decode(bytes) {
+        let header = match Header::read(source).map_err(CopyError::Read)? {
             Ok(Ok(header)) => header,
             Ok(Err(_)) => return Ok(()),
             Err(why) => {
@@ -140,20 +145,17 @@ impl<E: Disk> Copying<'_, E> {
             let batch = Batch::new().truncate_prefix(Index(header.next_index));
             self.write(batch.set_state(header.state.clone()), header.state.len())?;
         }
-        let salt = header.salt();
-        let mut result = Ok(());
-        walk(bytes, &header, |step| match step {
-            Err(damage) => {
-                self.copied.damaged.push(damage);
-                self.pending.is_damaged = true;
+        let mut walk = Walk::new(source, &header).map_err(CopyError::Read)?;
+        while let Some(step) = walk.next(source).map_err(CopyError::Read)? {
+            match step {
+                Step::Frame(_, frame) => self.take_frame(&frame.head, frame.payload)?,
+                Step::Damaged(damage, _) => {
+                    self.copied.damaged.push(damage);
+                    self.pending.is_damaged = true;
+                }
             }
-            Ok((offset, head)) if result.is_ok() => {
-                let frame = Frame::decode(bytes, offset, salt).expect("the walk found it whole");
-                result = self.take_frame(&head, frame.payload);
-            }
-            Ok(_) => {}
-        });
-        result
+        }
+        Ok(())
     }
 
     fn take_frame(&mut self, head: &Head, payload: &[u8]) -> Result<(), CopyError> {

@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use quorate_core::Disk;
 
-use crate::ack::Ack;
 use crate::batch::Batch;
+use crate::config::{Config, Preallocate};
 use crate::error::WriteError;
 use crate::index::Index;
 use crate::log::{State, Wal};
-use crate::segment::{Segment, Segments};
+use crate::segment::{Segment, Segments, Spare};
 
 /// What is kept at least, or at most. `None` sets no limit; without any, everything is kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -68,8 +68,11 @@ impl<D: Disk> Wal<D> {
             None
         };
         // No segment goes before the mark is durable.
-        ack.map_or(Ok(()), Ack::wait)?;
-        self.free_segments()?;
+        if let Some(ack) = ack {
+            ack.wait()?;
+            self.shared().sync()?;
+        }
+        self.free_segments(policy.bytes.unwrap_or(u64::MAX))?;
         Ok(self.first_index())
     }
 
@@ -91,6 +94,41 @@ impl<D: Disk> State<D> {
         undated.for_each(|it| it.sealed_by_ms = Some(self.wall_ms));
     }
 
+    /// Returns whether the file of `segment`, which goes, is to be used again, beside others of
+    /// `before`.
+    pub(crate) fn takes_spare(
+        &self,
+        config: &Config,
+        segment: &Segment<D::File>,
+        before: &[u64],
+        bytes_max: u64,
+    ) -> bool {
+        let Preallocate::Recycle { files } = config.preallocate else { return false };
+        let all = self.file_bytes() + before.iter().sum::<u64>() + segment.file_bytes;
+        // A segment that one batch made longer is not worth keeping.
+        segment.file_bytes <= 2 * u64::from(config.segment_bytes)
+            && self.spares.len() + before.len() < files
+            && all <= bytes_max
+    }
+
+    /// Takes out spare files until all files have at most `bytes_max`.
+    pub(crate) fn take_spares_over(&mut self, bytes_max: u64) -> Vec<Spare> {
+        let mut over = Vec::new();
+        while bytes_max < self.file_bytes()
+            && let Some(spare) = self.spares.pop()
+        {
+            over.push(spare);
+        }
+        over
+    }
+
+    /// Returns how long all files are together, spare ones too.
+    fn file_bytes(&self) -> u64 {
+        let Segments { sealed, active, .. } = &self.segments;
+        let spare = self.spares.iter().map(|it| it.file_bytes).sum::<u64>();
+        sealed.iter().map(|it| it.file_bytes).sum::<u64>() + active.file_bytes + spare
+    }
+
     /// Returns where the mark should be: the start of a segment, or 0.
     fn mark_for(&self, policy: &Retention, wall_ms: u64) -> u64 {
         let Segments { sealed, active, .. } = &self.segments;
@@ -106,7 +144,7 @@ impl<D: Disk> State<D> {
             policy.records.is_some_and(|limit| limit <= behind)
         };
         let mut bytes = sealed.iter().map(|it| it.file_bytes).sum::<u64>() + active.file_bytes;
-        let limit = self.limits.retained().min(self.tip.waiting_from());
+        let limit = self.limits.retained().min(self.lowest_waiting());
         let mut mark = 0;
         for (at, segment) in sealed.iter().enumerate() {
             let is_over = policy.bytes.is_some_and(|limit| limit < bytes);

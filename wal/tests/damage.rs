@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use quorate_wal::inspect::{self, Verdict};
-use quorate_wal::{Index, Memory, OpenError, Preallocate, Recovery, Wal, copy};
+use quorate_wal::{
+    Config, Damage, Index, Memory, OpenError, Preallocate, ReadError, Recovery, Wal, copy,
+};
 
 use small::{config, read_all};
 
@@ -54,13 +56,60 @@ fn each_flip(disk: &Memory, mut check: impl FnMut(&str, usize, Memory)) {
     }
 }
 
+/// A log whose sealed segments are read as a whole when it is opened.
+fn verified() -> Config {
+    let mut config = config();
+    config.verify_sealed = true;
+    config
+}
+
 #[test]
-fn every_flipped_bit_of_a_closed_log_is_refused_or_harmless() {
+fn every_flipped_bit_of_a_closed_log_is_refused_named_or_harmless() {
     let (disk, wal) = log(Preallocate::None);
     wal.close().expect("memory has room");
-    assert!(3 < segments(&disk).len(), "the log rolled");
-    let mut refused = 0;
-    each_flip(&disk, |name, offset, copy| match Wal::open_on(copy, config()) {
+    assert!(2 < segments(&disk).len(), "the log rolled");
+    let (mut refused, mut named, mut exact) = (0, 0, 0);
+    each_flip(&disk, |name, offset, copy| {
+        let expect = |damage: Damage| {
+            assert_eq!(damage.file(), name);
+            let found = usize::try_from(damage.offset).expect("small");
+            assert!(found <= offset, "{name} at {offset}: {damage}");
+        };
+        let (wal, recovered) = match Wal::open_on(copy, config()) {
+            Err(OpenError::Corrupt(damage)) => {
+                refused += 1;
+                return expect(damage);
+            }
+            Err(error) => panic!("{name} at {offset}: {error:?}"),
+            Ok(opened) => opened,
+        };
+        recovered.damaged.iter().for_each(|damage| expect(*damage));
+        let mut is_exact = true;
+        for (index, record) in (1..).map(Index).zip(records()) {
+            match wal.read(index) {
+                Ok(found) => assert_eq!(found, Some(record), "{name} at {offset}"),
+                Err(ReadError::Corrupt(damage)) => {
+                    is_exact = false;
+                    expect(damage);
+                }
+                Err(error) => panic!("{name} at {offset}: {error:?}"),
+            }
+        }
+        let is_whole = is_exact && recovered.damaged.is_empty();
+        assert_eq!(wal.verify().is_ok(), is_whole, "{name} at {offset}");
+        exact += u32::from(is_exact);
+        named += u32::from(!is_exact);
+    });
+    println!("{refused} refused, {named} named by a read, {exact} exact");
+    assert!(1_000 < refused && 5_000 < named && 500 < exact);
+}
+
+#[test]
+fn every_flipped_bit_of_a_closed_log_that_is_read_as_a_whole_is_refused_or_harmless() {
+    let (disk, wal) = log(Preallocate::None);
+    wal.close().expect("memory has room");
+    let (mut refused, mut rebuilt) = (0, 0);
+    each_flip(&disk, |name, offset, copy| match Wal::open_on(copy, verified()) {
         Err(OpenError::Corrupt(damage)) => {
             assert_eq!(damage.file(), name);
             let found = usize::try_from(damage.offset).expect("small");
@@ -70,10 +119,12 @@ fn every_flipped_bit_of_a_closed_log_is_refused_or_harmless() {
         Err(error) => panic!("{name} at {offset}: {error:?}"),
         Ok((wal, recovered)) => {
             assert_eq!(read_all(&wal), records(), "{name} at {offset}");
-            assert!(recovered.cut.is_some(), "only the Mark: {name} at {offset}");
+            let is_seen = recovered.cut.is_some() || !recovered.damaged.is_empty();
+            assert!(is_seen, "only the Mark, or a footer: {name} at {offset}");
+            rebuilt += u32::from(!recovered.damaged.is_empty());
         }
     });
-    assert!(9_000 < refused, "{refused}");
+    assert!(9_000 < refused && 500 < rebuilt, "{refused} refused, {rebuilt} rebuilt");
 }
 
 /// Looking and opening say the same, and a copy has what stands before the damage: no record more,
@@ -85,7 +136,7 @@ fn every_flipped_bit_is_found_by_looking_and_left_out_of_a_copy() {
     let (mut whole, mut shorter) = (0, 0);
     each_flip(&disk, |name, offset, damaged| {
         let found = inspect::log(&damaged).expect("memory can be read");
-        let is_refused = Wal::open_on(damaged.fork(), config()).is_err();
+        let is_refused = Wal::open_on(damaged.fork(), verified()).is_err();
         assert_eq!(matches!(found.verdict, Verdict::Refused(_)), is_refused, "{name} at {offset}");
         let (wal, _) = Wal::open_on(Memory::new(), config()).expect("the disk is empty");
         copy(&damaged, &wal).expect("memory has room");
@@ -106,7 +157,10 @@ fn every_flipped_bit_of_a_killed_log_is_refused_or_takes_the_last_group() {
     let (disk, wal) = log(Preallocate::None);
     drop(wal);
     each_flip(&disk, |name, offset, copy| {
-        if let Ok((wal, recovered)) = Wal::open_on(copy, config()) {
+        if let Ok((wal, recovered)) = Wal::open_on(copy, verified()) {
+            if !recovered.damaged.is_empty() {
+                return assert_eq!(read_all(&wal), records(), "{name} at {offset}");
+            }
             assert_eq!(read_all(&wal), records()[..8], "{name} at {offset}");
             let named = recovered.cut.expect("the last group").damage.index;
             assert!(named == Some(Index(9)) || named == Some(Index(10)), "{named:?}");
@@ -197,9 +251,7 @@ fn a_footer_only_open_finds_a_rotten_record_when_it_is_read() {
     let (name, mut content) = segments(&disk).swap_remove(0);
     content[64 + 24] ^= 1;
     disk.set_content(&name, content);
-    let mut config = config();
-    config.verify_sealed = false;
-    let (wal, _) = Wal::open_on(disk, config).expect("payloads are not read");
+    let (wal, _) = Wal::open_on(disk, config()).expect("payloads are not read");
     let error = wal.read(Index(1)).expect_err("it is rotten");
     assert!(error.to_string().contains("00000000000000000001.wal at offset 64, record 1"));
     assert_eq!(wal.read(Index(2)).expect("it is sound").as_deref(), Some(&b"two"[..]));

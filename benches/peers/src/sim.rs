@@ -21,11 +21,11 @@ use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester};
 use todc_utils::linearizability::WGLChecker;
 use todc_utils::specifications::etcd::{EtcdSpecification, history_from_log};
 
-use crate::report::Row;
+use crate::report::{Found, Row};
 use crate::worlds;
 
 /// Runs all rows.
-pub fn run(is_quick: bool) -> io::Result<Vec<Row>> {
+pub fn run(is_quick: bool) -> io::Result<Found> {
     let rounds = if is_quick { 3 } else { 15 };
     let mut rows = worlds::run(is_quick)?;
     match vectors() {
@@ -40,7 +40,7 @@ pub fn run(is_quick: bool) -> io::Result<Vec<Row>> {
     rows.push(small(rounds, "6 operations", [2, 2, 2]));
     rows.push(small(rounds, "6 operations, no order", [2, 2, 3]));
     rows.push(list_append::row(rounds));
-    Ok(rows)
+    Ok(Found { rows, ..Found::default() })
 }
 
 /// Returns the folder of logs that are not ours, if it is there.
@@ -89,6 +89,7 @@ fn jepsen_logs(folder: &Path, rounds: usize) -> io::Result<Row> {
         unit: "ms/all",
         ours,
         peer_value,
+        target: None,
         note: "WGLChecker, clone outside".into(),
     })
 }
@@ -107,6 +108,7 @@ fn kv_log(folder: &Path, name: &str, rounds: usize) -> io::Result<Row> {
         unit: "ms",
         ours: median(ours),
         peer_value: f64::NAN,
+        target: None,
         note: format!("{} operations", history.spans().len()),
     })
 }
@@ -153,6 +155,7 @@ fn small(rounds: usize, name: &str, reads: [i64; 3]) -> Row {
         unit: "us",
         ours,
         peer_value,
+        target: None,
         note: "recording included".into(),
     }
 }

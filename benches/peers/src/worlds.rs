@@ -71,6 +71,7 @@ fn side_by_side(name: &str, load: Load) -> io::Result<Row> {
         unit: "ms",
         ours: median(ours),
         peer_value: median(theirs),
+        target: None,
         note: format!("{count} deliveries in {} virtual s", load.seconds),
     })
 }
@@ -255,6 +256,7 @@ fn trivial(seconds: u64) -> Row {
         unit: "ns/event",
         ours: ours[2],
         peer_value: floors[2],
+        target: None,
         note: format!("{:.1} M events/s", 1e3 / ours[2]),
     }
 }
@@ -280,6 +282,7 @@ fn raft5(seconds: u64) -> Row {
         unit: "ns/event",
         ours: times[2],
         peer_value: f64::NAN,
+        target: None,
         note: format!("{:.1} M events/s, {events} in {seconds} virtual s", 1e3 / times[2]),
     }
 }

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use quorate_core::{Disk, File};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::io::Errno;
 
 /// A folder, and the files in it.
 #[derive(Debug)]
@@ -132,6 +133,14 @@ impl File for DirectoryFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<bool> {
+        match fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, len) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(say_full(error.into())),
+        }
     }
 }
 

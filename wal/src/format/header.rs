@@ -21,10 +21,14 @@
 //! A segment is made under another name, synced, and renamed: *a name implies a header*. A header
 //! that is bad is damage, never a creation that a crash cut short.
 
+use std::io;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
+use quorate_core::File;
 
 use crate::error::Why;
 use crate::format::{crc, padded, salt, to_usize, u16_at, u32_at, u64_at};
+use crate::source::Source;
 
 /// A header and the state behind it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -100,11 +104,17 @@ impl Header {
         (HEADER_BYTES + padded(self.state.len())) as u64
     }
 
-    /// Returns how many bytes [`decode`](Self::decode) needs of a segment that starts with `fixed`,
-    /// or nothing if that is no header.
-    pub(crate) fn bytes_needed(fixed: &[u8]) -> Option<usize> {
-        let fixed = fixed.get(..HEADER_BYTES)?;
-        Some(HEADER_BYTES + padded(to_usize(u32_at(fixed, 12))))
+    /// Reads the header of a file, and the state behind it. A length is used only once the checksum
+    /// of the header was right.
+    pub(crate) fn read<F: File>(
+        source: &mut Source<'_, F>,
+    ) -> io::Result<Result<Result<Self, u16>, Why>> {
+        let fixed = source.bytes(0, HEADER_BYTES)?;
+        if Self::decode(fixed) != Err(Why::State) {
+            return Ok(Self::decode(fixed));
+        }
+        let state_bytes = to_usize(u32_at(fixed, 12));
+        Ok(Self::decode(source.bytes(0, HEADER_BYTES + padded(state_bytes))?))
     }
 }
 

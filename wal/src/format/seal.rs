@@ -18,12 +18,16 @@
 //! covers that, and the next header holds the Seal's: a chain over every byte, from segment to
 //! segment. A segment of a fork of the same log, such as a restored backup, does not fit in.
 
+use std::io;
+
 use bytes::{BufMut as _, BytesMut};
+use quorate_core::File;
 
 use crate::error::Why;
 use crate::format::frame::{self, Frame, Kind};
 use crate::format::{crc, to_usize, u32_at, u64_at};
 use crate::index::{Run, STRIDE};
+use crate::source::Source;
 
 /// What a sealed segment says of itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,10 +47,13 @@ pub(crate) struct Sealed {
     /// What the next header holds as `previous_crc`.
     pub(crate) payload_crc: u32,
     /// Where the file ends.
-    pub(crate) end: usize,
+    pub(crate) end: u64,
 }
 
 impl Footer {
+    /// Where `sealed_at_ms` lies in it.
+    pub(crate) const STAMP_AT: usize = 16;
+
     pub(crate) fn encode(&self) -> BytesMut {
         let mut out = BytesMut::new();
         out.put_u64_le(self.next_index);
@@ -125,16 +132,9 @@ impl Footer {
 }
 
 impl Sealed {
-    /// Reads the Seal at `offset` of a segment, and the trailer behind it.
-    pub(crate) fn decode(segment: &[u8], offset: usize, salt: u32) -> Result<Self, Why> {
-        let mut sealed = Self::decode_tail(&segment[offset..], offset as u64, salt)?;
-        sealed.end += offset;
-        Ok(sealed)
-    }
-
     /// Reads the Seal at the start of `tail`, which lies at `offset` of a segment, and the trailer
-    /// behind it. `end` counts from the start of `tail`.
-    pub(crate) fn decode_tail(tail: &[u8], offset: u64, salt: u32) -> Result<Self, Why> {
+    /// behind it.
+    pub(crate) fn decode(tail: &[u8], offset: u64, salt: u32) -> Result<Self, Why> {
         let frame = Frame::decode(tail, 0, salt)?;
         if frame.head.kind != Kind::Seal || !frame.head.is_batch_end {
             return Err(Why::Footer);
@@ -153,7 +153,28 @@ impl Sealed {
         if footer.next_index != frame.head.index {
             return Err(Why::Footer);
         }
-        Ok(Self { footer, payload_crc, end })
+        Ok(Self { footer, payload_crc, end: offset + end as u64 })
+    }
+
+    /// Reads the Seal and the trailer at the end of a file, by a read each, however long it is.
+    /// What is wrong is said with its offset.
+    pub(crate) fn read<F: File>(
+        source: &mut Source<'_, F>,
+        salt: u32,
+    ) -> io::Result<Result<Self, (u64, Why)>> {
+        let file_bytes = source.len();
+        let trailer_at = file_bytes.saturating_sub(TRAILER_BYTES as u64);
+        let seal_at = match trailer(source.bytes(trailer_at, TRAILER_BYTES)?, salt) {
+            Ok((seal_at, _)) if seal_at < trailer_at => seal_at,
+            Ok(_) => return Ok(Err((trailer_at, Why::Trailer))),
+            Err(why) => return Ok(Err((trailer_at, why))),
+        };
+        let tail = source.bytes(seal_at, to_usize(file_bytes - seal_at))?;
+        Ok(match Self::decode(tail, seal_at, salt) {
+            Ok(sealed) if sealed.end == file_bytes => Ok(sealed),
+            Ok(_) => Err((trailer_at, Why::Trailer)),
+            Err(why) => Err((seal_at, why)),
+        })
     }
 }
 
@@ -203,7 +224,7 @@ mod tests {
             let (mut seal, _) = footer().seal(128, 3);
             let trailer_at = seal.len() - TRAILER_BYTES;
             frame::finish(&mut seal[..trailer_at], promise, 3);
-            assert_eq!(Sealed::decode_tail(&seal, 128, 3).err(), expected, "{promise}");
+            assert_eq!(Sealed::decode(&seal, 128, 3).err(), expected, "{promise}");
         }
     }
 }

@@ -44,9 +44,10 @@ impl<D: Disk + 'static> Wal<D> {
 fn run<D: Disk>(shared: &Shared<D>, is_stopping: &AtomicBool) {
     let mut state = shared.state.lock();
     while !is_stopping.load(Ordering::Relaxed) {
-        let is_wanted =
-            state.queue.iter().any(|chunk| chunk.group.is_wanted.load(Ordering::Relaxed));
-        if is_wanted && state.in_flight.is_none() {
+        let mut groups = state.queue.iter().map(|chunk| &chunk.group);
+        let is_wanted = groups.any(|group| group.is_wanted.load(Ordering::Relaxed));
+        state.is_flush_wanted &= !state.queue.is_empty();
+        if (is_wanted || state.is_flush_wanted) && state.in_flight.is_none() {
             shared.lead(&mut state);
         } else {
             shared.io_turn.wait(&mut state);

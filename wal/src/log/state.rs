@@ -9,7 +9,7 @@ use quorate_core::Disk;
 
 use crate::ack::Group;
 use crate::batch::Batch;
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::error::WriteError;
 use crate::format;
 use crate::format::frame::{self, Kind};
@@ -17,26 +17,35 @@ use crate::format::header::HEADER_BYTES;
 use crate::hold::Limits;
 use crate::index::Index;
 use crate::log::Stats;
+use crate::log::timer::Timers;
 use crate::log::watch::Watchers;
-use crate::segment::Segments;
+use crate::segment::{Active, Segments, Spare};
 use crate::sync::Ordering;
 use crate::tail::Visible;
+use crate::traps::{Trap, planted};
 
 /// Everything behind the lock of a log.
 ///
 /// # Invariants
 ///
-/// A group that is not settled is in flight or in `queue`. With `poison`, or once closed, the queue
-/// is empty.
+/// A group that is not settled is in flight, in `queue` or in `unsynced`. With `poison`, or once
+/// closed, the queue is empty.
 pub(crate) struct State<D: Disk> {
     pub(crate) lock: Option<D::Lock>,
+    /// Why no change is taken from the start, if so.
+    read_only: Option<WriteError>,
     pub(crate) segments: Segments<D::File>,
+    pub(crate) synced: Synced,
     pub(crate) tip: Tip,
-    /// Oldest first. Each is one write and one sync.
+    /// Oldest first. Each is one write, and one sync if it is to be durable.
     pub(crate) queue: VecDeque<Chunk>,
     pub(crate) in_flight: Option<Arc<Group>>,
     /// Lowest index that changes hands by what is in flight. `u64::MAX`: nothing is.
     pub(crate) flight_floor: u64,
+    /// What is in flight becomes durable, and not only written.
+    pub(crate) is_flight_synced: bool,
+    /// Groups that are written, and settled once they are durable.
+    pub(crate) unsynced: Vec<Arc<Group>>,
     /// Bytes of frames in the queue and in flight.
     pub(crate) backlog_bytes: usize,
     pub(crate) poison: Option<WriteError>,
@@ -48,15 +57,40 @@ pub(crate) struct State<D: Disk> {
     /// The last drop of which nobody can hear by an `Ack` any more.
     unheard_drop: u64,
     pub(crate) io_threads: usize,
+    /// An I/O thread is to write all that is in the queue.
+    pub(crate) is_flush_wanted: bool,
     /// Batches of the last group.
     pub(crate) last_batches: u64,
     pub(crate) stats: Stats,
     pub(crate) limits: Limits,
     pub(crate) watchers: Watchers,
+    pub(crate) timers: Timers,
     /// The latest wall time that was heard of, in milliseconds since 1970. 0: none.
     pub(crate) wall_ms: u64,
+    /// Files of segments that are gone, to make segments of.
+    pub(crate) spares: Vec<Spare>,
     /// A buffer to use again.
     pub(crate) spare: BytesMut,
+}
+
+/// How far the active segment, as it was written, is durable.
+#[derive(Debug)]
+pub(crate) struct Synced {
+    /// Offset in the active segment.
+    pub(crate) end: u64,
+    pub(crate) next_index: u64,
+    pub(crate) first_index: u64,
+    /// Lowest index from which on records were cut off since. `u64::MAX`: none were.
+    pub(crate) cut: u64,
+}
+
+impl Synced {
+    /// Says that all is durable that is written.
+    pub(crate) const fn all<F>(active: &Active<F>) -> Self {
+        let content = &active.content;
+        let (next_index, first_index) = (content.next_index, content.first_index);
+        Self { end: content.end, next_index, first_index, cut: u64::MAX }
+    }
 }
 
 /// Frames for one segment.
@@ -72,6 +106,11 @@ pub(crate) struct Chunk {
     pub(crate) cut: u64,
     pub(crate) records: u64,
     pub(crate) batches: u64,
+    /// Whether it is to be durable, and not only written.
+    pub(crate) is_synced: bool,
+    /// What was durable of the segment when its first record was encoded.
+    #[cfg(test)]
+    pub(crate) encoded_at: u64,
 }
 
 /// The log as it will be once all that waits is durable.
@@ -88,14 +127,15 @@ pub(crate) struct Tip {
     pub(crate) next_index: u64,
     pub(crate) first_index: u64,
     pub(crate) state: Bytes,
-    /// Records that are not durable yet, without a gap, to `next_index`.
+    /// Records that are not written yet, and some before them, without a gap, to `next_index`.
     tail: VecDeque<Bytes>,
     tail_first: u64,
+    tail_bytes: usize,
 }
 
 impl Tip {
-    /// Returns the log as it is, with nothing waiting.
-    pub(crate) fn durable<F>(segments: &Segments<F>) -> Self {
+    /// Returns the log as it is written, with nothing waiting.
+    pub(crate) fn written<F>(segments: &Segments<F>) -> Self {
         let (active, content) = (&segments.active, &segments.active.content);
         Self {
             sequence: active.header.sequence,
@@ -108,59 +148,91 @@ impl Tip {
             state: content.state.clone(),
             tail: VecDeque::new(),
             tail_first: content.next_index,
+            tail_bytes: 0,
         }
     }
 
-    /// Returns the record `index`, if it is one of those that wait.
-    pub(crate) fn waiting(&self, index: u64) -> Option<&Bytes> {
+    /// Returns the record `index`, if it is in memory.
+    pub(crate) fn in_memory(&self, index: u64) -> Option<&Bytes> {
         let at = usize::try_from(index.checked_sub(self.tail_first)?).ok()?;
         self.tail.get(at)
     }
 
-    /// Returns from where on records wait, or would.
-    pub(crate) const fn waiting_from(&self) -> u64 {
+    /// Returns from where on records are in memory, or would be. Those before are written.
+    pub(crate) const fn in_memory_from(&self) -> u64 {
         self.tail_first
     }
 
-    /// Forgets the records below `floor`: they are durable.
-    fn trim(&mut self, floor: u64) {
-        while self.tail_first < floor && self.tail.pop_front().is_some() {
-            self.tail_first += 1;
+    /// Forgets the oldest records below `floor`, which are written, until those that are in memory
+    /// have at most `bytes_max`.
+    fn trim(&mut self, floor: u64, bytes_max: usize) {
+        while bytes_max < self.tail_bytes && self.tail_first < floor {
+            self.forget_first();
         }
     }
 
+    fn forget_first(&mut self) {
+        if let Some(record) = self.tail.pop_front() {
+            self.tail_bytes -= record.len() + RECORD_BYTES;
+        }
+        self.tail_first += 1;
+    }
+
     fn truncate_suffix(&mut self, from: u64) {
-        let kept = from.saturating_sub(self.tail_first);
-        self.tail.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        let kept = usize::try_from(from.saturating_sub(self.tail_first)).unwrap_or(usize::MAX);
+        while kept < self.tail.len()
+            && let Some(record) = self.tail.pop_back()
+        {
+            self.tail_bytes -= record.len() + RECORD_BYTES;
+        }
         self.tail_first = self.tail_first.min(from);
         self.next_index = from;
     }
 
     fn truncate_prefix(&mut self, to: u64) {
         self.first_index = self.first_index.max(to);
-        if self.next_index < to {
-            self.next_index = to;
-            self.tail.clear();
-            self.tail_first = to;
+        self.next_index = self.next_index.max(to);
+        while self.tail_first < to && !self.tail.is_empty() {
+            self.forget_first();
         }
+        // Beyond the end there is nothing to forget, however far it is.
+        self.tail_first = self.tail_first.max(to);
+    }
+
+    /// Goes on in the next segment.
+    fn roll(&mut self, log_id: u64) {
+        self.sequence += 1;
+        self.salt = format::salt(log_id, self.sequence);
+        self.header_end = (HEADER_BYTES + format::padded(self.state.len())) as u64;
+        self.offset = self.header_end;
+        self.is_sealed = false;
     }
 
     fn append(&mut self, record: Bytes) {
+        self.tail_bytes += record.len() + RECORD_BYTES;
         self.tail.push_back(record);
         self.next_index += 1;
     }
 }
 
 impl<D: Disk> State<D> {
-    pub(crate) fn new(lock: D::Lock, mut segments: Segments<D::File>) -> Self {
+    pub(crate) fn new(
+        lock: Option<D::Lock>,
+        mut segments: Segments<D::File>,
+        read_only: Option<WriteError>,
+    ) -> Self {
         let wall_ms = segments.date();
         Self {
-            lock: Some(lock),
-            tip: Tip::durable(&segments),
+            lock,
+            read_only,
+            synced: Synced::all(&segments.active),
+            tip: Tip::written(&segments),
             segments,
             queue: VecDeque::new(),
             in_flight: None,
             flight_floor: u64::MAX,
+            is_flight_synced: false,
+            unsynced: Vec::new(),
             backlog_bytes: 0,
             poison: None,
             is_closed: false,
@@ -168,13 +240,20 @@ impl<D: Disk> State<D> {
             drops: 0,
             unheard_drop: 0,
             io_threads: 0,
+            is_flush_wanted: false,
             last_batches: 0,
             stats: Stats::default(),
             limits: Limits::default(),
             watchers: Watchers::default(),
+            timers: Timers::default(),
             wall_ms,
+            spares: Vec::new(),
             spare: BytesMut::new(),
         }
+    }
+
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.read_only.is_some()
     }
 
     /// Returns why no change is taken, if so.
@@ -182,7 +261,7 @@ impl<D: Disk> State<D> {
         match &self.poison {
             Some(poison) => Err(poison.clone()),
             None if self.is_closed => Err(WriteError::Closed),
-            None => Ok(()),
+            None => self.read_only.clone().map_or(Ok(()), Err),
         }
     }
 
@@ -223,6 +302,7 @@ impl<D: Disk> State<D> {
             return Err(WriteError::Backlog { bytes: self.backlog_bytes });
         }
         self.backlog_bytes += bytes;
+        self.timers.take_change(config);
         self.make_room(config, bytes);
         let (tip, chunk) = (&mut self.tip, self.queue.back_mut().expect("room was made in it"));
         let cut = batch.truncate_suffix;
@@ -265,16 +345,82 @@ impl<D: Disk> State<D> {
         let is_begun = tip.header_end < tip.offset;
         let is_over = u64::from(config.segment_bytes) < tip.offset + bytes as u64;
         if tip.is_sealed || (is_begun && is_over) {
-            tip.sequence += 1;
-            tip.salt = format::salt(self.segments.active.header.log_id, tip.sequence);
-            tip.header_end = (HEADER_BYTES + format::padded(tip.state.len())) as u64;
-            tip.offset = tip.header_end;
-            tip.is_sealed = false;
+            tip.roll(self.segments.active.header.log_id);
         }
         if self.queue.back().is_none_or(|chunk| chunk.sequence != tip.sequence) {
             let (sequence, salt, floor) = (tip.sequence, tip.salt, tip.next_index);
             let frames = std::mem::take(&mut self.spare);
-            self.queue.push_back(Chunk::new(sequence, salt, frames, floor));
+            let mut chunk = Chunk::new(sequence, salt, frames, floor);
+            chunk.is_synced = config.durability == Durability::Always;
+            #[cfg(test)]
+            {
+                chunk.encoded_at = self.synced.end;
+            }
+            self.queue.push_back(chunk);
+        }
+    }
+
+    /// Returns the group after which all is durable that was appended. `None`: it is.
+    pub(crate) fn sync_group(&mut self) -> Option<Arc<Group>> {
+        if self.poison.is_some() {
+            return self.in_flight.clone();
+        }
+        if let Some(chunk) = self.queue.back_mut() {
+            chunk.is_synced = true;
+            return Some(Arc::clone(&chunk.group));
+        }
+        if let Some(group) = self.in_flight.as_ref().filter(|_| self.is_flight_synced) {
+            return Some(Arc::clone(group));
+        }
+        if self.in_flight.is_none() && self.synced.end == self.segments.active.content.end {
+            return None;
+        }
+        Some(self.stage_sync())
+    }
+
+    /// Puts a sync at the end, of the segment that frames go to next.
+    fn stage_sync(&mut self) -> Arc<Group> {
+        let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);
+        let mut chunk = Chunk::new(sequence, salt, std::mem::take(&mut self.spare), floor);
+        chunk.is_synced = true;
+        let group = Arc::clone(&chunk.group);
+        self.queue.push_back(chunk);
+        group
+    }
+
+    /// Puts the end of the segment at the end, if it holds anything.
+    pub(crate) fn stage_roll(&mut self) -> Option<Arc<Group>> {
+        if self.tip.offset == self.tip.header_end {
+            return self.sync_group();
+        }
+        self.tip.roll(self.segments.active.header.log_id);
+        Some(self.stage_sync())
+    }
+
+    /// Says of what nobody waits for that it need only be written. Returns what is to be written.
+    pub(crate) fn flush_group(&mut self, config: &Config) -> Option<Arc<Group>> {
+        // In the other modes, what is to be synced is what somebody asked for.
+        if config.durability == Durability::Always {
+            for chunk in &mut self.queue {
+                chunk.is_synced &= chunk.group.is_waited_for();
+            }
+        }
+        let last = self.queue.back().map(|chunk| &chunk.group);
+        last.or(self.in_flight.as_ref()).cloned()
+    }
+
+    /// Returns whether what `group` covers is still to be written.
+    pub(crate) fn is_unwritten(&self, group: &Arc<Group>) -> bool {
+        let mut waiting = self.queue.iter().map(|chunk| &chunk.group).chain(&self.in_flight);
+        waiting.any(|it| Arc::ptr_eq(it, group))
+    }
+
+    /// Asks for a sync, if what `group` covers is written and only that is missing.
+    pub(crate) fn want_sync(&mut self, group: &Arc<Group>) {
+        if self.unsynced.iter().any(|it| Arc::ptr_eq(it, group))
+            && let Some(group) = self.sync_group()
+        {
+            group.is_wanted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -282,7 +428,7 @@ impl<D: Disk> State<D> {
     pub(crate) fn stage_mark(&mut self) -> Option<Arc<Group>> {
         let content = &self.segments.active.content;
         let is_needless = content.is_marked || content.end == self.tip.header_end;
-        if self.tip.is_sealed || is_needless || !self.queue.is_empty() {
+        if self.is_read_only() || self.tip.is_sealed || is_needless || !self.queue.is_empty() {
             return None;
         }
         let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);
@@ -290,41 +436,51 @@ impl<D: Disk> State<D> {
         frame::put(&mut frames, Kind::Mark, floor, &[], salt);
         frame::end_batch(&mut frames, 0);
         self.backlog_bytes += frames.len();
-        let chunk = Chunk::new(sequence, salt, frames, floor);
+        let mut chunk = Chunk::new(sequence, salt, frames, floor);
+        chunk.is_synced = true;
         let group = Arc::clone(&chunk.group);
         self.queue.push_back(chunk);
         Some(group)
     }
 
-    /// Forgets copies of records that are durable now.
-    pub(crate) fn trim_tail(&mut self) {
+    /// Forgets copies of records that are written now.
+    pub(crate) fn trim_tail(&mut self, config: &Config) {
         let floors = self.queue.iter().map(|chunk| chunk.floor);
         let floor = floors.min().unwrap_or(self.tip.next_index);
-        self.tip.trim(floor);
-    }
-
-    /// Returns the group of what was appended last, if it is not settled.
-    pub(crate) fn last_group(&self) -> Option<Arc<Group>> {
-        self.queue.back().map(|chunk| &chunk.group).or(self.in_flight.as_ref()).cloned()
+        self.tip.trim(floor, config.tail_cache_bytes);
     }
 }
 
 impl Chunk {
     fn new(sequence: u64, salt: u32, frames: BytesMut, floor: u64) -> Self {
         let (group, cut) = (Arc::default(), u64::MAX);
-        Self { sequence, salt, frames, group, floor, cut, records: 0, batches: 0 }
+        Self {
+            sequence,
+            salt,
+            frames,
+            group,
+            floor,
+            cut,
+            records: 0,
+            batches: 0,
+            is_synced: false,
+            #[cfg(test)]
+            encoded_at: u64::MAX,
+        }
     }
 
     /// Encodes `batch` and applies it to `tip`. Returns the index of its first record.
     fn put(&mut self, tip: &mut Tip, batch: Batch) -> Index {
         let (out, salt) = (&mut self.frames, self.salt);
-        let mut last_at = out.len();
+        let (start, mut is_split) = (out.len(), false);
+        let mut last_at = start;
         let mut put = |kind, index, payload: &[u8]| {
             last_at = out.len();
             frame::put(out, kind, index, payload, salt);
         };
         if let Some(Index(from)) = batch.truncate_suffix {
             put(Kind::TruncateSuffix, tip.next_index, &from.to_le_bytes());
+            is_split = planted(Trap::BatchInTwo);
             self.floor = self.floor.min(from);
             self.cut = self.cut.min(from);
             tip.truncate_suffix(from);
@@ -345,6 +501,12 @@ impl Chunk {
             tip.append(record);
         }
         frame::end_batch(out, last_at);
+        if is_split && last_at != start {
+            frame::end_batch(out, start);
+        }
         first
     }
 }
+
+/// What a record in memory costs beside its bytes.
+const RECORD_BYTES: usize = size_of::<Bytes>();

@@ -7,6 +7,8 @@ use std::task::Waker;
 use quorate_core::Disk;
 
 use super::State;
+use super::state::Synced;
+use crate::config::Config;
 use crate::sync::Condvar;
 use crate::tail::Visible;
 
@@ -81,20 +83,20 @@ impl Watchers {
 
 impl<D: Disk> State<D> {
     /// Returns the lowest index that may change hands by what waits for the disk.
-    fn lowest_waiting(&self) -> u64 {
+    pub(crate) fn lowest_waiting(&self) -> u64 {
         self.queue.iter().map(|chunk| chunk.floor).fold(self.flight_floor, u64::min)
     }
 
     /// Returns where the log begins, durably, and up to where those who see `see` read it.
     pub(crate) fn seen(&self, see: Visible) -> (u64, u64) {
-        let content = &self.segments.active.content;
+        let Synced { next_index, first_index, cut, .. } = self.synced;
         let end = match see {
             Visible::Written => self.tip.next_index,
-            // What a change that waits will rewrite is not read any more, and the rewriting is not
-            // read yet.
-            Visible::Durable => content.next_index.min(self.lowest_waiting()),
+            // What a change that is not durable rewrites is not read any more, and the rewriting
+            // is not read yet.
+            Visible::Durable => next_index.min(cut).min(self.lowest_waiting()),
         };
-        (content.first_index, end)
+        (first_index, end)
     }
 
     /// Takes note that what waits for the disk will not become durable.
@@ -106,14 +108,20 @@ impl<D: Disk> State<D> {
         self.watchers.wake_all();
     }
 
-    /// Takes note that a chunk is durable which truncates from `cut` on, `u64::MAX` for not at all.
-    /// The low-water mark was at `first_index` before.
-    pub(crate) fn tell_durable(&mut self, cut: u64, first_index: u64) {
+    /// Takes note that all that is written is durable.
+    pub(crate) fn take_sync(&mut self, config: &Config) {
+        let all = Synced::all(&self.segments.active);
+        let Synced { first_index, cut, .. } = std::mem::replace(&mut self.synced, all);
+        let waits = self.queue.iter().any(|chunk| !chunk.frames.is_empty());
+        self.timers.take_sync(config, waits);
         if cut != u64::MAX {
             self.watchers.cut(Visible::Durable, cut);
         }
         self.watchers.wake(Visible::Durable);
-        if first_index != self.segments.active.content.first_index {
+        for group in std::mem::take(&mut self.unsynced) {
+            self.watchers.due.append(&mut group.settle(Ok(())));
+        }
+        if first_index != self.synced.first_index {
             self.watchers.wake(Visible::Written);
         }
     }

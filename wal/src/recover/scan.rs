@@ -1,11 +1,16 @@
 //! Walks the frames of a segment, and says what they add up to and where they stop.
 
+use std::io;
+
+use quorate_core::File;
+
 use crate::content::Content;
 use crate::error::Why;
-use crate::format::frame::{Frame, Head, Kind};
+use crate::format::frame::{HEAD_BYTES, Kind};
 use crate::format::header::Header;
-use crate::format::seal::Sealed;
-use crate::format::to_usize;
+use crate::format::seal::{Sealed, TRAILER_BYTES};
+use crate::source::Source;
+use crate::walk::next_head;
 
 /// What a segment holds.
 #[derive(Debug)]
@@ -21,69 +26,82 @@ pub(crate) struct Scan {
 /// A frame that is not right.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Fault {
-    pub(crate) offset: usize,
+    pub(crate) offset: u64,
     /// The record of the frame, or the one due there.
     pub(crate) index: u64,
     pub(crate) why: Why,
 }
 
-/// Walks the frames behind `header` in `segment`.
+/// Walks the frames behind `header`.
 ///
-/// Every checksum is computed. Nothing is allocated but offsets of frames that are there.
-pub(crate) fn scan(segment: &[u8], header: &Header) -> Scan {
-    let mut walk = walk(segment, header, segment.len());
+/// Every checksum is computed. Nothing is kept but offsets of frames that are there.
+///
+/// The frames may end with zeros up to the end of the file. In a file that `is_recycled` an empty
+/// head is enough, if no head of this segment is behind it.
+pub(crate) fn scan<F: File>(
+    source: &mut Source<'_, F>,
+    header: &Header,
+    is_recycled: bool,
+) -> io::Result<Scan> {
+    let end = source.len();
+    let mut walk = walk(source, header, end, is_recycled)?;
     let batch_start = walk.batch_start;
-    if walk.scan.content.end != batch_start as u64 {
+    if walk.scan.content.end != batch_start {
         // Frames of a batch that is not whole were applied: once more, without them.
-        walk.scan.content = self::walk(segment, header, batch_start).scan.content;
+        walk.scan.content = self::walk(source, header, batch_start, is_recycled)?.scan.content;
     }
-    walk.scan
+    Ok(walk.scan)
 }
 
 /// Looks behind a bad frame for a head that says that bytes at `durable` were synced.
 ///
 /// Returns its offset. Zeros are looked through to the end of the file: they may be a hole that the
 /// damage made. What a whole head says is payload is not looked into: it may hold anything.
-pub(crate) fn promise_behind(
-    segment: &[u8],
-    from: usize,
+pub(crate) fn promise_behind<F: File>(
+    source: &mut Source<'_, F>,
+    from: u64,
     salt: u32,
     durable: u64,
-) -> Option<usize> {
+) -> io::Result<Option<u64>> {
     let mut at = from;
-    while at < segment.len() {
-        let head = match Head::decode(segment, at, salt) {
+    while at < source.len() {
+        let head = match source.head(at, salt)? {
             Ok(head) => head,
-            Err(Why::Unknown) => return Some(at),
+            Err(Why::Unknown) => return Ok(Some(at)),
             Err(_) => {
                 at += 8;
                 continue;
             }
         };
         if durable < u64::from(head.durable_offset) {
-            return Some(at);
+            return Ok(Some(at));
         }
-        at += head.frame_bytes();
+        at += head.frame_bytes() as u64;
     }
-    None
+    Ok(None)
 }
 
 struct Walk {
     scan: Scan,
     /// Start of the first batch that is not whole.
-    batch_start: usize,
+    batch_start: u64,
 }
 
 /// Walks until `stop`, the start of a batch.
-fn walk(segment: &[u8], header: &Header, stop: usize) -> Walk {
+fn walk<F: File>(
+    source: &mut Source<'_, F>,
+    header: &Header,
+    stop: u64,
+    is_recycled: bool,
+) -> io::Result<Walk> {
     let salt = header.salt();
     let mut content = Content::new(header);
-    let mut at = to_usize(content.end);
+    let mut at = content.end;
     let mut batch_start = at;
     let mut sealed = None;
     let mut fault = None;
     while at < stop {
-        match step(segment, at, salt, &mut content, at == batch_start) {
+        match step(source, at, salt, &mut content, at == batch_start)? {
             Ok(Step::Frame { next, is_batch_end }) => {
                 at = next;
                 if is_batch_end {
@@ -94,10 +112,11 @@ fn walk(segment: &[u8], header: &Header, stop: usize) -> Walk {
                 sealed = Some(found);
                 break;
             }
-            Err(_) if at == batch_start && segment[at..].iter().all(|byte| *byte == 0) => break,
             Err(why) => {
-                let index =
-                    Head::decode(segment, at, salt).map_or(content.next_index, |it| it.index);
+                if at == batch_start && is_end(source, at, salt, is_recycled)? {
+                    break;
+                }
+                let index = source.head(at, salt)?.map_or(content.next_index, |it| it.index);
                 fault = Some(Fault { offset: at, index, why });
                 break;
             }
@@ -106,33 +125,56 @@ fn walk(segment: &[u8], header: &Header, stop: usize) -> Walk {
     if fault.is_none() && at != batch_start {
         fault = Some(Fault { offset: at, index: content.next_index, why: Why::Unfinished });
     }
-    Walk { scan: Scan { content, sealed, fault }, batch_start }
+    Ok(Walk { scan: Scan { content, sealed, fault }, batch_start })
+}
+
+/// Returns whether nothing of this segment stands from `at` on.
+fn is_end<F: File>(
+    source: &mut Source<'_, F>,
+    at: u64,
+    salt: u32,
+    is_recycled: bool,
+) -> io::Result<bool> {
+    if !is_recycled {
+        return Ok(source.end_of_content(at)? == at);
+    }
+    let is_empty = source.bytes(at, HEAD_BYTES)?.iter().all(|byte| *byte == 0);
+    let end = source.len();
+    Ok(is_empty && next_head(source, at + 8, end, salt)? == end)
 }
 
 enum Step {
-    Frame { next: usize, is_batch_end: bool },
+    Frame { next: u64, is_batch_end: bool },
     Seal(Sealed),
 }
 
-fn step(
-    segment: &[u8],
-    at: usize,
+fn step<F: File>(
+    source: &mut Source<'_, F>,
+    at: u64,
     salt: u32,
     content: &mut Content,
     is_batch_start: bool,
-) -> Result<Step, Why> {
-    let frame = Frame::decode(segment, at, salt)?;
-    if frame.head.kind == Kind::Seal {
-        let sealed = Sealed::decode(segment, at, salt)?;
-        if !is_batch_start || at as u64 != u64::from(frame.head.durable_offset) {
-            return Err(Why::Misplaced);
+) -> io::Result<Result<Step, Why>> {
+    let head = match source.frame(at, salt)? {
+        Ok(frame) if frame.head.kind == Kind::Seal => frame.head,
+        Ok(frame) => {
+            let next = at + frame.head.frame_bytes() as u64;
+            let is_batch_end = frame.head.is_batch_end;
+            return Ok(content.apply(&frame).map(|()| Step::Frame { next, is_batch_end }));
         }
-        if content.footer(sealed.footer.sealed_at_ms) != sealed.footer {
-            return Err(Why::Footer);
-        }
-        content.promise = at as u64;
-        return Ok(Step::Seal(sealed));
+        Err(why) => return Ok(Err(why)),
+    };
+    let tail = source.bytes(at, head.frame_bytes() + TRAILER_BYTES)?;
+    let sealed = match Sealed::decode(tail, at, salt) {
+        Ok(sealed) => sealed,
+        Err(why) => return Ok(Err(why)),
+    };
+    if !is_batch_start || at != u64::from(head.durable_offset) {
+        return Ok(Err(Why::Misplaced));
     }
-    content.apply(&frame)?;
-    Ok(Step::Frame { next: at + frame.head.frame_bytes(), is_batch_end: frame.head.is_batch_end })
+    if content.footer(sealed.footer.sealed_at_ms) != sealed.footer {
+        return Ok(Err(Why::Footer));
+    }
+    content.promise = at;
+    Ok(Ok(Step::Seal(sealed)))
 }

@@ -6,47 +6,53 @@ use std::sync::Arc;
 
 use quorate_core::{Disk, File};
 
+use super::Cut;
 use super::scan::{promise_behind, scan};
-use super::{Cut, Found};
+use crate::config::{Config, Preallocate};
 use crate::error::{Damage, Why};
 use crate::format::frame::HEAD_BYTES;
-use crate::format::to_usize;
 use crate::index::Index;
-use crate::segment::{self, Active, Segments};
+use crate::segment::{self, Active};
+use crate::source::Source;
 use crate::traps::{Trap, planted};
 
-/// Takes the content of the last segment's `bytes` into `active`. Returns where it is torn, if so.
-///
-/// # Errors
-///
-/// Something that was durable is damaged.
-pub(super) fn read<F>(bytes: &[u8], active: &mut Active<F>) -> Result<Option<Damage>, Damage> {
-    let found = scan(bytes, &active.header);
+/// Takes the content of the last segment into `active`. Returns where it is torn, if so, or what of
+/// that was durable is damaged.
+pub(super) fn read<F: File>(
+    config: &Config,
+    active: &mut Active<F>,
+) -> io::Result<Result<Option<Damage>, Damage>> {
+    let is_recycled = matches!(config.preallocate, Preallocate::Recycle { .. });
+    let file = Arc::clone(&active.file);
+    let mut source = Source::scan(&*file)?;
+    let found = scan(&mut source, &active.header, is_recycled)?;
     active.content = found.content;
-    active.file_bytes = bytes.len() as u64;
+    active.file_bytes = source.len();
     if let Some(sealed) = found.sealed {
         active.sealed = Some(sealed.payload_crc);
         active.sealed_at_ms = sealed.footer.sealed_at_ms;
-        active.content.end = sealed.end as u64;
-        return Ok(None);
+        active.content.end = sealed.end;
+        return Ok(Ok(None));
     }
-    let Some(fault) = found.fault else { return Ok(None) };
+    let Some(fault) = found.fault else { return Ok(Ok(None)) };
     let damage = Damage {
         segment: active.header.sequence,
-        offset: fault.offset as u64,
+        offset: fault.offset,
         index: Some(Index(fault.index)),
         why: fault.why,
     };
     // A crash leaves half frames and lost ones, but none that is whole and of another place.
     let is_whole = matches!(fault.why, Why::Unknown | Why::Misplaced | Why::Promise);
-    let promise = promise_behind(bytes, fault.offset, active.salt, active.content.end);
+    let end = active.content.end;
+    let promise = promise_behind(&mut source, fault.offset, active.salt, end)?;
     if (is_whole || promise.is_some()) && !planted(Trap::PromiseIgnored) {
-        return Err(damage);
+        return Ok(Err(damage));
     }
-    Ok(Some(damage))
+    Ok(Ok(Some(damage)))
 }
 
-/// Makes the last segment whole and durable: after this, it may be served.
+/// Makes the last segment whole and durable: after this, it may be served. Says in `cut` what it
+/// cuts off, also if that fails.
 ///
 /// A failed sync of an earlier process may have left bytes in memory, marked as written, and absent
 /// on disk; so what no promise covers is written again. Not in place: it may be acknowledged, and
@@ -55,27 +61,30 @@ pub(super) fn read<F>(bytes: &[u8], active: &mut Active<F>) -> Result<Option<Dam
 /// the disk is put at risk.
 pub(super) fn repair<D: Disk>(
     disk: &D,
-    found: Found<D::File>,
-) -> io::Result<(Segments<D::File>, Option<Cut>)> {
-    let Found { mut segments, last, torn } = found;
-    let active = &mut segments.active;
-    let end = to_usize(active.content.end);
-    let used = last.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1).max(end);
-    let cut = torn.map(|damage| Cut {
+    active: &mut Active<D::File>,
+    torn: Option<Damage>,
+    cut: &mut Option<Cut>,
+) -> io::Result<()> {
+    let file = Arc::clone(&active.file);
+    let mut source = Source::scan(&*file)?;
+    let end = active.content.end;
+    // Zeros, or what a file had in a former life, are no part of the tail.
+    let used = if torn.is_some() { source.end_of_content(end)? } else { end };
+    *cut = torn.map(|damage| Cut {
         damage,
-        offset: end as u64,
-        bytes: (used - end) as u64,
-        kept: keep(disk, damage.segment, end, &last[end..used]).ok(),
+        offset: end,
+        bytes: used - end,
+        kept: keep(disk, damage.segment, &mut source, end..used).ok(),
     });
     if planted(Trap::ServedBeforeSync) {
-        return Ok((segments, cut));
+        return Ok(());
     }
     let kept_end = if planted(Trap::TailNotZeroed) { used } else { end };
     // Zeros in place, and their sync failed: the next open would see them, and the medium not.
     let holds_records = holds_records(active);
-    let mut rewritten = to_usize(active.content.promise)..end;
+    let mut rewritten = active.content.promise..end;
     if holds_records || cut.is_some() {
-        match copy(disk, active, &last[..kept_end]) {
+        match copy(disk, active, &mut source, kept_end) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 if holds_records {
                     rewritten = end..end;
@@ -83,15 +92,15 @@ pub(super) fn repair<D: Disk>(
             }
             result => {
                 result?;
-                active.content.promise = end as u64;
-                return Ok((segments, cut));
+                active.content.promise = end;
+                return Ok(());
             }
         }
     }
-    in_place(active, &last, rewritten, kept_end..used)?;
+    in_place(active, &mut source, rewritten, kept_end..used)?;
     disk.sync_dir()?;
-    active.content.promise = end as u64;
-    Ok((segments, cut))
+    active.content.promise = end;
+    Ok(())
 }
 
 /// Returns whether something that may be acknowledged is not covered by a promise. A Mark or a Seal
@@ -103,43 +112,53 @@ fn holds_records<F>(active: &Active<F>) -> bool {
 }
 
 /// Replaces the segment by a copy of what is valid, as a segment is made.
-fn copy<D: Disk>(disk: &D, active: &mut Active<D::File>, valid: &[u8]) -> io::Result<()> {
-    let file = segment::create_from(disk, active.header.sequence, valid)?;
+fn copy<D: Disk>(
+    disk: &D,
+    active: &mut Active<D::File>,
+    source: &mut Source<'_, D::File>,
+    end: u64,
+) -> io::Result<()> {
+    let write = |to: &D::File| source.copy(0, end, |at, bytes| to.write_all_at(at, bytes));
+    let file = segment::create_with(disk, active.header.sequence, write)?;
     active.file = Arc::new(file);
-    active.file_bytes = valid.len() as u64;
+    active.file_bytes = end;
     Ok(())
 }
 
 /// Writes what is `rewritten` again, zeros what is `cut` off, and syncs.
 fn in_place<F: File>(
     active: &mut Active<F>,
-    last: &[u8],
-    rewritten: Range<usize>,
-    cut: Range<usize>,
+    source: &mut Source<'_, F>,
+    rewritten: Range<u64>,
+    cut: Range<u64>,
 ) -> io::Result<()> {
-    let end = to_usize(active.content.end);
-    if !cut.is_empty() {
-        active.file.write_all_at(cut.start as u64, &vec![0; cut.len()])?;
+    let file = &*active.file;
+    let zeros = |at, bytes: &[u8]| file.write_all_at(at, &vec![0; bytes.len()]);
+    source.copy(cut.start, cut.end, zeros)?;
+    let end = active.content.end;
+    if active.sealed.is_some() && end < active.file_bytes {
+        file.set_len(end)?;
+        active.file_bytes = end;
     }
-    if active.sealed.is_some() && end < last.len() {
-        active.file.set_len(end as u64)?;
-        active.file_bytes = end as u64;
-    }
-    if !rewritten.is_empty() {
-        active.file.write_all_at(rewritten.start as u64, &last[rewritten])?;
-    }
-    active.file.sync_data()
+    source.copy(rewritten.start, rewritten.end, |at, bytes| file.write_all_at(at, bytes))?;
+    file.sync_data()
 }
 
 /// Copies what is cut off into a file of its own.
-fn keep<D: Disk>(disk: &D, sequence: u64, offset: usize, bytes: &[u8]) -> io::Result<String> {
-    let name = format!("{sequence:020}-{offset}.cut");
+fn keep<D: Disk>(
+    disk: &D,
+    sequence: u64,
+    source: &mut Source<'_, D::File>,
+    cut: Range<u64>,
+) -> io::Result<String> {
+    let name = format!("{sequence:020}-{}.cut", cut.start);
     match disk.remove(&name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = disk.create_new(&name)?;
-    if let Err(error) = file.write_all_at(0, bytes).and_then(|()| file.sync_data()) {
+    let write = |at: u64, bytes: &[u8]| file.write_all_at(at - cut.start, bytes);
+    if let Err(error) = source.copy(cut.start, cut.end, write).and_then(|()| file.sync_data()) {
         // Half of it helps nobody, and the copy needs the room.
         _ = disk.remove(&name);
         return Err(error);

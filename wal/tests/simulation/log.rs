@@ -6,11 +6,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_core::{Disk as _, SplitMix64};
+use quorate_core::{Disk as _, Instant, SplitMix64};
 use quorate_sim::{Disk, Op};
-use quorate_wal::{Batch, Config, Index, OpenError, Preallocate, Wal, WriteError};
+use quorate_wal::{
+    Batch, Config, Durability, Index, OpenError, Preallocate, Retention, Wal, WriteError,
+};
+
+use self::actors::{Actors, Snapshotter};
+use self::busy::Busy;
+
+#[path = "actors.rs"]
+mod actors;
+#[path = "busy.rs"]
+mod busy;
+#[path = "orders.rs"]
+mod orders;
 
 /// Plays one run. Returns its story, or the law that was broken and the story so far.
 pub(crate) fn run(seed: u64) -> Result<String, String> {
@@ -33,13 +46,17 @@ struct View {
 struct World {
     random: SplitMix64,
     disk: Disk,
+    busy: Busy,
     config: Config,
-    wal: Option<Wal<Disk>>,
+    now: Instant,
+    wal: Option<Wal<Busy>>,
     /// What the log held after each change, from the last that was acknowledged on.
     views: Vec<View>,
     /// What the log held before and after each change of the last group that was synced, if that
     /// is known. A flipped bit may take changes of this group away, but nothing before it.
     group: Option<Vec<View>>,
+    actors: Actors,
+    snapshotter: Snapshotter,
     trace: String,
 }
 
@@ -51,21 +68,48 @@ impl World {
         config.seed = Some(seed);
         config.segment_bytes = 1_024 << random.below(4);
         config.verify_sealed = random.below(2) == 0;
-        config.preallocate = match random.below(2) {
+        config.preallocate = match random.below(5) {
             0 => Preallocate::None,
+            1 => Preallocate::Reserve,
+            2 => Preallocate::Recycle { files: 2 },
             _ => Preallocate::ZeroAhead { step },
         };
+        config.durability = match random.below(4) {
+            0 => Durability::Never,
+            1 => Durability::Interval(Duration::from_millis(10)),
+            _ => Durability::Always,
+        };
+        // Records are read from the file, or from memory.
+        config.tail_cache_bytes = [0, 200, 1 << 20][usize::try_from(random.below(3)).unwrap_or(0)];
+        config.footer_cache_bytes = [0, 1 << 20][usize::try_from(random.below(2)).unwrap_or(0)];
         let empty = View { first: 1, next: 1, ..View::default() };
-        let trace = format!("segments of {} bytes\n", config.segment_bytes);
+        let trace = format!(
+            "segments of {} bytes, {:?}, {:?}\n",
+            config.segment_bytes, config.preallocate, config.durability
+        );
         let (views, group) = (vec![empty], None);
-        Self { random, disk: Disk::new(), config, wal: None, views, group, trace }
+        let now = Instant::default();
+        let disk = Disk::new();
+        let busy = Busy::new(disk.clone());
+        let (actors, snapshotter) = (Actors::default(), Snapshotter::default());
+        let wal = None;
+        Self { random, disk, busy, config, now, wal, views, group, actors, snapshotter, trace }
     }
 
     fn play(&mut self) -> Result<(), String> {
         self.open()?;
         for _ in 0..STEPS {
-            match self.random.below(21) {
+            match self.random.below(34) {
                 0..8 => self.change()?,
+                21 => self.write()?,
+                22 => self.pass_time()?,
+                23..25 => self.overlap()?,
+                25 => self.snapshot()?,
+                26 => self.install()?,
+                27 => self.retain()?,
+                28..30 => self.follow(),
+                30 => self.hold(),
+                31..34 => self.look()?,
                 8..12 => self.sync()?,
                 12 => self.truncate_prefix()?,
                 13 => self.fill_up()?,
@@ -79,6 +123,8 @@ impl World {
             if let Some(wal) = &self.wal {
                 self.expect(&view(wal)?, "the log differs from the model")?;
             }
+            orders::check(&self.disk.operations())?;
+            self.disk.clear_operations();
         }
         Ok(())
     }
@@ -87,7 +133,7 @@ impl World {
         _ = writeln!(self.trace, "{}", line.as_ref());
     }
 
-    fn wal(&self) -> &Wal<Disk> {
+    fn wal(&self) -> &Wal<Busy> {
         self.wal.as_ref().expect("it is open between two steps")
     }
 
@@ -101,16 +147,16 @@ impl World {
 
     /// Opens the log after whatever happened, perhaps with a power cut in the middle of it.
     fn open(&mut self) -> Result<(), String> {
-        self.wal = None;
+        self.end();
         if self.random.below(4) == 0 {
             let changes = self.random.below(8);
             self.disk.cut_power_after(changes);
             self.say(format!("opens, with a power cut after {changes} changes"));
-            drop(Wal::open_on(self.disk.clone(), self.config.clone()));
+            drop(Wal::open_on(self.busy.clone(), self.config.clone()));
             self.disk.fail_no_more();
             self.disk.crash(self.random.next_u64());
         }
-        let opened = Wal::open_on(self.disk.clone(), self.config.clone());
+        let opened = Wal::open_on(self.busy.clone(), self.config.clone());
         let (wal, recovered) =
             opened.map_err(|error| format!("a crash closed the log: {error:?}"))?;
         let found = view(&wal)?;
@@ -122,13 +168,22 @@ impl World {
         // What is served is as good as acknowledged.
         self.views = vec![self.views.swap_remove(at)];
         self.group = None;
+        self.snapshotter.open(self.busy.clone(), &wal)?;
         self.wal = Some(wal);
         Ok(())
     }
 
+    /// Ends the process.
+    fn end(&mut self) {
+        self.actors = Actors::default();
+        self.snapshotter.close();
+        self.busy.forget();
+        self.wal = None;
+    }
+
     fn crash(&mut self) -> Result<(), String> {
         self.say("crash");
-        self.wal = None;
+        self.end();
         self.disk.fail_no_more();
         self.disk.clear_capacity();
         self.disk.crash(self.random.next_u64());
@@ -137,6 +192,8 @@ impl World {
 
     fn close(&mut self) -> Result<(), String> {
         self.say("close");
+        self.actors = Actors::default();
+        self.snapshotter.close();
         let wal = self.wal.take().expect("it is open between two steps");
         wal.close().map_err(|error| format!("close on a sound disk: {error:?}"))?;
         self.acknowledge();
@@ -197,6 +254,39 @@ impl World {
         Ok(())
     }
 
+    /// Hands what there is to the system. It is durable where that is what an acknowledgement
+    /// means.
+    fn write(&mut self) -> Result<(), String> {
+        self.say("write");
+        let mut next = self.last().clone();
+        let record = self.record();
+        let written = self.wal().append(record.clone()).and_then(|ack| ack.wait());
+        written.map_err(|error| format!("a write on a sound disk: {error:?}"))?;
+        next.records.insert(next.next, record);
+        next.next += 1;
+        self.views.push(next);
+        if self.config.durability == Durability::Always {
+            self.acknowledge();
+        }
+        Ok(())
+    }
+
+    /// Lets the interval pass, after which all that is written is durable.
+    fn pass_time(&mut self) -> Result<(), String> {
+        self.say("time passes");
+        self.now = self.now + Duration::from_millis(10);
+        let Some(due) = self.wal().poll_timeout() else { return Ok(()) };
+        if self.now < due {
+            return Err(format!("due at {due}, it is {}", self.now));
+        }
+        self.wal().handle_timeout(self.now);
+        if self.wal().durable_end().0 != self.last().next {
+            return Err(format!("not durable after the interval: {}", self.wal().durable_end()));
+        }
+        self.acknowledge();
+        Ok(())
+    }
+
     /// Takes note that everything so far is durable.
     fn acknowledge(&mut self) {
         if 1 < self.views.len() {
@@ -208,6 +298,7 @@ impl World {
     fn truncate_prefix(&mut self) -> Result<(), String> {
         let mut next = self.last().clone();
         next.first += self.random.below(next.next - next.first + 4);
+        next.first = self.actors.held().map_or(next.first, |held| held.min(next.first));
         next.records = next.records.split_off(&next.first);
         next.next = next.next.max(next.first);
         self.say(format!("prefix, then {}..{}", next.first, next.next));
@@ -323,28 +414,140 @@ impl World {
         Ok(())
     }
 
+    /// Appends while a sync is under way, so that two groups follow each other at once. Then the
+    /// first of them is certified by the second.
+    fn overlap(&mut self) -> Result<(), String> {
+        self.sync()?;
+        self.say("appends during a sync");
+        self.append(40)?;
+        let records: Vec<Bytes> = (0..=self.random.below(3)).map(|_| self.record_of(24)).collect();
+        let (wal, others) = (self.wal().clone(), records.clone());
+        self.busy.meanwhile(move || {
+            for record in others {
+                drop(wal.append(record));
+            }
+        });
+        let synced = self.wal().sync();
+        synced.map_err(|error| format!("a sync on a sound disk: {error:?}"))?;
+        self.acknowledge();
+        for record in records {
+            let mut next = self.last().clone();
+            next.records.insert(next.next, record);
+            next.next += 1;
+            self.views.push(next);
+        }
+        self.sync()?;
+        self.rot_a_copy(true)
+    }
+
+    fn snapshot(&mut self) -> Result<(), String> {
+        self.sync()?;
+        let view = self.last();
+        let index = Index(view.next.saturating_sub(1).max(1));
+        let content = format!("{:?}", view.records).repeat(1 + view.records.len() % 3).into_bytes();
+        self.say(format!("snapshot at {index}"));
+        let is_cut_off = self.random.below(3) == 0;
+        if is_cut_off {
+            self.disk.cut_power_after(self.random.below(6));
+        }
+        let taken = self.snapshotter.take(index, content);
+        if is_cut_off { self.crash() } else { taken }
+    }
+
+    fn install(&mut self) -> Result<(), String> {
+        self.sync()?;
+        let Some(target) = self.snapshotter.target(self.last().next) else { return Ok(()) };
+        if self.last().next < target && self.actors.held().is_some_and(|held| held < target) {
+            // All of the log would go, and that is refused.
+            return Ok(());
+        }
+        let target = self.actors.held().map_or(target, |held| held.min(target));
+        let mut next = self.last().clone();
+        self.say(format!("installs a snapshot, to {target}"));
+        if next.first < target {
+            next.first = target;
+            next.records = next.records.split_off(&target);
+            next.next = next.next.max(target);
+            self.views.push(next);
+        }
+        match self.snapshotter.install() {
+            Some(Ok(_)) => self.acknowledge(),
+            Some(Err(error)) => return Err(format!("install on a sound disk: {error:?}")),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Lets old segments go. Where the mark ends, the log says; the records behind it stay.
+    fn retain(&mut self) -> Result<(), String> {
+        let count = self.random.below(20);
+        let policy = Retention { records: Some(count), ..Retention::default() };
+        let mark = self.wal().retain(&policy, 0);
+        let mark = mark.map_err(|error| format!("retain on a sound disk: {error:?}"))?;
+        self.say(format!("retains {count}, then from {mark}"));
+        let mut next = self.last().clone();
+        if next.first < mark.0 {
+            if next.next.saturating_sub(mark.0) < count
+                || self.actors.held().is_some_and(|it| it < mark.0)
+            {
+                return Err(format!("the mark {mark} is too far"));
+            }
+            next.first = mark.0;
+            next.records = next.records.split_off(&mark.0);
+            self.views.push(next);
+            self.acknowledge();
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self) {
+        let wal = self.wal().clone();
+        self.actors.follow(&wal, &mut self.random);
+    }
+
+    fn hold(&mut self) {
+        let wal = self.wal().clone();
+        self.actors.hold(&wal, &mut self.random);
+    }
+
+    fn look(&mut self) -> Result<(), String> {
+        self.actors.look(&mut self.views)
+    }
+
     /// Flips a bit of a copy of what is durable. What a later group certified is there, or the copy
     /// does not open.
     fn rot(&mut self) -> Result<(), String> {
         self.sync()?;
+        self.rot_a_copy(false)
+    }
+
+    /// Flips a bit of a copy, near the end of the log if so.
+    fn rot_a_copy(&mut self, is_near_end: bool) -> Result<(), String> {
         let copy = Disk::new();
         let names = self.disk.list().map_err(|error| error.to_string())?;
         let names: Vec<String> = names.into_iter().filter(|it| it.ends_with(".wal")).collect();
         for name in &names {
             copy.install(name, &self.disk.durable_content(name).unwrap_or_default());
         }
-        let at = self.random.below(names.len() as u64);
-        let name = &names[usize::try_from(at).unwrap_or(0)];
+        let at = if is_near_end { 0 } else { self.random.below(names.len() as u64) };
+        let name = &names[names.len() - 1 - usize::try_from(at).unwrap_or(0)];
         let file_bytes = self.disk.durable_content(name).map_or(0, |it| it.len() as u64);
         if file_bytes == 0 {
             return Err(format!("{name} is served and not durable"));
         }
-        let (offset, bit) = (self.random.below(file_bytes), 1);
+        let content = self.disk.durable_content(name).unwrap_or_default();
+        let used = content.iter().rposition(|byte| *byte != 0).map_or(1, |last| last as u64 + 1);
+        let offset = if is_near_end && used <= file_bytes {
+            used - 1 - self.random.below(used.min(256))
+        } else {
+            self.random.below(file_bytes)
+        };
+        let bit = 1;
         assert!(copy.flip(name, offset, bit), "the file is that long");
         self.say(format!("{name} rots at {offset}"));
         let mut config = self.config.clone();
         config.verify_sealed = true;
-        let wal = match Wal::open_on(copy, config) {
+        let wal = match Wal::open_on(Busy::new(copy), config) {
             Ok((wal, _)) => wal,
             Err(OpenError::Corrupt(damage)) => {
                 return match damage.file() == *name {
@@ -364,7 +567,7 @@ impl World {
     }
 }
 
-fn view(wal: &Wal<Disk>) -> Result<View, String> {
+fn view(wal: &Wal<Busy>) -> Result<View, String> {
     let records: Result<BTreeMap<u64, Bytes>, _> =
         wal.records(..).map(|item| item.map(|(index, record)| (index.0, record))).collect();
     let records = records.map_err(|error| format!("a record cannot be read: {error:?}"))?;

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use quorate_core::Disk;
 use quorate_wal::{Config, Preallocate, Wal};
 
-/// Segments of 1 KiB, nothing written ahead, and the same log id each time.
+/// Segments of 1 KiB, nothing written ahead, no record in memory once it is written, and the same
+/// log id each time.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.seed = Some(1);
     config.segment_bytes = 1_024;
     config.preallocate = Preallocate::None;
+    config.tail_cache_bytes = 0;
     config
 }
 

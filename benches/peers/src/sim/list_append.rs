@@ -30,6 +30,7 @@ pub(super) fn row(rounds: usize) -> Row {
         unit: "us/transaction",
         ours: median(times),
         peer_value: f64::NAN,
+        target: None,
         note: "10 keys open, 100 appends each; parse outside".into(),
     }
 }

@@ -15,11 +15,14 @@
 mod look;
 mod shell;
 
+use std::io::BufRead;
 use std::path::Path;
 use std::process::ExitCode;
 
 use quorate_wal::inspect::Verdict;
-use quorate_wal::{Config, Directory, Wal, copy, inspect};
+use quorate_wal::{Config, Directory, Instant, Wal, copy, inspect};
+
+use crate::shell::Shell;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
         ["inspect", rest @ ..] => look::inspect(rest),
         ["verify", path] => verify(path),
         ["repair", path, "--out", out] => repair(path, out),
-        ["shell"] => shell::run(std::io::stdin().lock()),
+        ["shell"] => play(std::io::stdin().lock()),
         ["-h" | "--help"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -61,7 +64,7 @@ fn exit_code(verdict: &Verdict) -> ExitCode {
         Verdict::Whole(_) => ExitCode::SUCCESS,
         Verdict::Torn(..) => ExitCode::from(TORN),
         Verdict::Refused(quorate_wal::OpenError::Unsupported { .. }) => ExitCode::from(OTHER),
-        Verdict::Refused(_) => ExitCode::from(CORRUPT),
+        Verdict::Damaged(..) | Verdict::Refused(_) => ExitCode::from(CORRUPT),
         _ => ExitCode::from(OTHER),
     }
 }
@@ -73,6 +76,20 @@ fn verify(path: &str) -> Done {
     }
     println!("{}", found.verdict);
     Ok(exit_code(&found.verdict))
+}
+
+/// Runs the shell until the input ends. What is open then is dropped.
+#[expect(clippy::disallowed_methods, reason = "a program has a clock")]
+fn play(input: impl BufRead) -> Done {
+    let mut shell = Shell::new(|path| Directory::new(path));
+    let start = std::time::Instant::now();
+    for line in input.lines() {
+        shell.handle_timeout(Instant::default() + start.elapsed());
+        if let Some(answer) = shell.run(&line?) {
+            println!("{answer}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn repair(path: &str, out: &str) -> Done {

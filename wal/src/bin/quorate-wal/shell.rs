@@ -1,52 +1,43 @@
 //! `shell`: commands on standard input, and a line for each: `ok ..`, `none` or `err CODE text`.
 //!
 //! ```text
-//! open DIR [segment-bytes=N] [preallocate=none|zero] [recovery=strict|cut] [expect=N]
+//! open DIR [segment-bytes=N] [preallocate=none|zero|reserve|recycle] [recovery=strict|cut|salvage]
+//!     [durability=always|never|interval:MS] [expect=N]
 //!                        ok FIRST NEXT DURABLE cut=BYTES
 //! append HEX | @COUNT:BYTE   ok INDEX      not yet durable
 //! batch HEX HEX ..           ok FIRST LAST
 //! rewrite FROM HEX ..        ok FIRST LAST truncates and appends as one
 //! sync                       ok DURABLE-END
+//! write                      ok            to the file, without a sync
 //! read INDEX                 ok HEX | none
 //! range                      ok FIRST NEXT DURABLE
 //! truncate-suffix FROM       ok NEXT
 //! truncate-prefix TO         ok FIRST
 //! state [HEX]                ok [HEX]
+//! roll                       ok            seals the last segment
+//! damaged                    ok COUNT [SEGMENT:OFFSET:INDEX ..] as of the open; INDEX may be -
+//! restore INDEX HEX          ok            puts back a record that is damaged
+//! verify                     ok RECORDS    reads every byte
 //! close | drop               ok            with a mark at the end, or without
 //! ```
 //!
 //! Codes: corrupt, locked, full, poisoned, compacted, invalid, too-large, closed, io.
 
 use std::fmt::Write as _;
-use std::io::BufRead;
-use std::process::ExitCode;
+use std::io;
+use std::time::Duration;
 
+use quorate_core::{Disk, Instant};
 use quorate_wal::{
-    Batch, Config, Index, OpenError, Preallocate, ReadError, Recovery, Wal, WriteError,
+    Batch, Config, Damage, Durability, Index, OpenError, Preallocate, ReadError, Recovery,
+    RestoreError, Wal, WriteError,
 };
 
-use super::Done;
-
-/// Runs until the input ends. What is open then is dropped.
-pub(super) fn run(input: impl BufRead) -> Done {
-    let mut shell = Shell::default();
-    for line in input.lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if words.is_empty() || words[0].starts_with('#') {
-            continue;
-        }
-        match shell.run(&words) {
-            Ok(answer) => println!("{answer}"),
-            Err(Refusal { code, text }) => println!("err {code} {text}"),
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-#[derive(Default)]
-struct Shell {
-    wal: Option<Wal>,
+/// A log that is played with.
+pub(crate) struct Shell<D: Disk> {
+    folder: fn(&str) -> io::Result<D>,
+    wal: Option<Wal<D>>,
+    damaged: Vec<Damage>,
 }
 
 /// Why a command did nothing, or not what it should.
@@ -63,8 +54,32 @@ impl Refusal {
 
 type Answer = Result<String, Refusal>;
 
-impl Shell {
-    fn run(&mut self, words: &[&str]) -> Answer {
+impl<D: Disk> Shell<D> {
+    /// Makes a shell whose folders are those of `folder`.
+    pub(crate) const fn new(folder: fn(&str) -> io::Result<D>) -> Self {
+        Self { folder, wal: None, damaged: Vec::new() }
+    }
+
+    /// Runs a command. `None`: an empty line, or a comment.
+    pub(crate) fn run(&mut self, line: &str) -> Option<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.first().is_none_or(|word| word.starts_with('#')) {
+            return None;
+        }
+        Some(match self.answer(&words) {
+            Ok(answer) => answer,
+            Err(Refusal { code, text }) => format!("err {code} {text}"),
+        })
+    }
+
+    /// Says what time it is.
+    pub(crate) fn handle_timeout(&self, now: Instant) {
+        if let Some(wal) = &self.wal {
+            wal.handle_timeout(now);
+        }
+    }
+
+    fn answer(&mut self, words: &[&str]) -> Answer {
         match words {
             ["open", path, options @ ..] => self.open(path, options),
             ["append", record] => self.append(record),
@@ -73,15 +88,13 @@ impl Shell {
                 self.write(Batch::new().truncate_suffix(index(from)?), records)
             }
             ["sync"] => Ok(format!("ok {}", self.wal()?.sync()?)),
+            ["write"] => Ok(self.wal()?.flush().map(|()| "ok".to_owned())?),
+            ["roll"] => Ok(self.wal()?.roll().map(|()| "ok".to_owned())?),
             ["read", at] => match self.wal()?.read(index(at)?)? {
-                Some(record) => Ok(format!("ok {}", hex(&record))),
+                Some(record) => Ok(format!("ok {}", hex(&record)).trim_end().to_owned()),
                 None => Ok("none".to_owned()),
             },
-            ["range"] => {
-                let wal = self.wal()?;
-                let (first, next) = (wal.first_index(), wal.next_index());
-                Ok(format!("ok {first} {next} {}", wal.durable_end()))
-            }
+            ["range"] => Ok(range(self.wal()?)),
             ["truncate-suffix", from] => {
                 let wal = self.wal()?;
                 drop(wal.truncate_suffix(index(from)?)?);
@@ -97,6 +110,12 @@ impl Shell {
                 drop(self.wal()?.set_state(bytes(state)?)?);
                 Ok("ok".to_owned())
             }
+            ["damaged"] => Ok(self.damaged()),
+            ["restore", at, record] => {
+                self.wal()?.restore(index(at)?, &bytes(record)?)?;
+                Ok("ok".to_owned())
+            }
+            ["verify"] => Ok(format!("ok {}", self.wal()?.verify()?.records)),
             ["close"] => {
                 let closed = self.wal.take().ok_or_else(nothing_open)?.close();
                 closed.map(|()| "ok".to_owned()).map_err(Refusal::from)
@@ -106,7 +125,7 @@ impl Shell {
         }
     }
 
-    fn wal(&self) -> Result<&Wal, Refusal> {
+    fn wal(&self) -> Result<&Wal<D>, Refusal> {
         self.wal.as_ref().ok_or_else(nothing_open)
     }
 
@@ -118,12 +137,27 @@ impl Shell {
         for option in options {
             set(&mut config, option)?;
         }
-        let (wal, recovered) = Wal::open(path, config)?;
-        let range = format!("{} {}", recovered.range.start, recovered.range.end);
+        let io = |error: io::Error| Refusal { code: "io", text: error.to_string() };
+        let disk = (self.folder)(path).map_err(io)?;
+        let opened = Wal::open_on(disk, config).map_err(|error| {
+            let Refusal { code, text } = error.into();
+            Refusal { code, text: format!("{path}: {text}") }
+        });
+        let (wal, recovered) = opened?;
         let cut = recovered.cut.map_or(0, |cut| cut.bytes);
-        let answer = format!("ok {range} {} cut={cut}", wal.durable_end());
+        let answer = format!("{} cut={cut}", range(&wal));
+        self.damaged = recovered.damaged;
         self.wal = Some(wal);
         Ok(answer)
+    }
+
+    fn damaged(&self) -> String {
+        let mut answer = format!("ok {}", self.damaged.len());
+        for Damage { segment, offset, index, .. } in &self.damaged {
+            let index = index.map_or_else(|| "-".to_owned(), |it| it.to_string());
+            write!(answer, " {segment}:{offset}:{index}").expect("a string takes all");
+        }
+        answer
     }
 
     fn append(&self, record: &str) -> Answer {
@@ -142,6 +176,10 @@ impl Shell {
     }
 }
 
+fn range<D: Disk>(wal: &Wal<D>) -> String {
+    format!("ok {} {} {}", wal.first_index(), wal.next_index(), wal.durable_end())
+}
+
 fn nothing_open() -> Refusal {
     Refusal { code: "closed", text: "no log is open".to_owned() }
 }
@@ -157,8 +195,17 @@ fn set(config: &mut Config, option: &str) -> Result<(), Refusal> {
         Some(("preallocate", "zero")) => {
             config.preallocate = Preallocate::ZeroAhead { step: 1 << 20 };
         }
+        Some(("preallocate", "reserve")) => config.preallocate = Preallocate::Reserve,
+        Some(("preallocate", "recycle")) => config.preallocate = Preallocate::Recycle { files: 2 },
         Some(("recovery", "strict")) => config.recovery = Recovery::Strict,
         Some(("recovery", "cut")) => config.recovery = Recovery::CutTail,
+        Some(("recovery", "salvage")) => config.recovery = Recovery::Salvage,
+        Some(("durability", "always")) => config.durability = Durability::Always,
+        Some(("durability", "never")) => config.durability = Durability::Never,
+        Some(("durability", text)) => {
+            let millis = text.strip_prefix("interval:").ok_or_else(|| Refusal::invalid(option))?;
+            config.durability = Durability::Interval(Duration::from_millis(number(millis)?));
+        }
         Some(("expect", text)) => config.expect_at_least = Some(Index(number(text)?)),
         _ => return Err(Refusal::invalid(format!("no option is called {option}"))),
     }
@@ -213,7 +260,8 @@ impl From<WriteError> for Refusal {
             WriteError::DiskFull | WriteError::Backlog { .. } => "full",
             WriteError::TooLarge { .. } => "too-large",
             WriteError::Closed => "closed",
-            WriteError::NotFreed { .. } => "io",
+            WriteError::NotFreed { .. } | WriteError::ReadOnly { damage: None } => "io",
+            WriteError::ReadOnly { damage: Some(_) } => "corrupt",
             _ => "invalid",
         };
         Self { code, text: error.to_string() }
@@ -226,6 +274,17 @@ impl From<ReadError> for Refusal {
             ReadError::Compacted { .. } => "compacted",
             ReadError::Corrupt(_) => "corrupt",
             _ => "io",
+        };
+        Self { code, text: error.to_string() }
+    }
+}
+
+impl From<RestoreError> for Refusal {
+    fn from(error: RestoreError) -> Self {
+        let code = match &error {
+            RestoreError::NoPlace(_) => "corrupt",
+            RestoreError::Read(_) | RestoreError::Write(_) => "io",
+            _ => "invalid",
         };
         Self { code, text: error.to_string() }
     }
