@@ -5,6 +5,7 @@ mod job;
 mod lead;
 mod state;
 mod timer;
+mod tip;
 pub(crate) mod watch;
 
 use std::fmt;

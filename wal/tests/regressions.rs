@@ -265,7 +265,7 @@ fn truncation_is_durable_when_it_returns() {
         drop(wal.append(vec![7; 400]).expect("within limits"));
     }
     wal.sync().expect("there is room");
-    drop(wal.write(quorate_wal::Batch::new().truncate_prefix(Index(5))).expect("within limits"));
+    drop(wal.write(Batch::new().truncate_prefix(Index(5))).expect("within limits"));
     wal.truncate_prefix(Index(5)).expect("there is room");
     drop(wal);
     disk.crash_losing_unsynced();
@@ -332,7 +332,8 @@ fn nobody_is_forgotten() {
     });
 }
 
-/// The mark went through each index up to the new one, with the lock of the log. Found by `wal_open`.
+/// The mark went through each index up to the new one, with the lock of the log. Found by
+/// `wal_open`.
 #[test]
 fn the_mark_may_go_far_beyond_the_end() {
     let far = Index(1 << 54);

@@ -11,6 +11,7 @@
 //! ! zero SEQ FROM TO     a range of it becomes zeros
 //! ! full BYTES | ! room  so many bytes are left; there is room again
 //! ! fail sync            the next sync fails
+//! ! time MS              it is so late
 //! ! files                answers with the names in the folder
 //! # ..                   the story
 //! ```
@@ -19,8 +20,9 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use quorate_core::Disk as _;
+use quorate_core::{Disk as _, Instant};
 use quorate_sim::{Disk, Op};
 
 use shell::Shell;
@@ -69,6 +71,10 @@ impl Story {
             ["full", bytes] => self.disk.set_capacity(self.disk.used_bytes() + number(bytes)),
             ["room"] => self.disk.clear_capacity(),
             ["fail", "sync"] => self.disk.fail(Op::Sync, 1, io::ErrorKind::Other),
+            ["time", millis] => {
+                let now = Instant::default() + Duration::from_millis(number(millis));
+                self.shell.handle_timeout(now);
+            }
             ["files"] => return Some(self.disk.list().expect("it can be listed").join(" ")),
             _ => panic!("nothing like that happens: {words:?}"),
         }

@@ -147,7 +147,7 @@ fn the_shell_answers_each_line() {
         "append 00\nopen {0} segment-bytes=4096\nappend 0aff\nbatch 01 02\nrange\nsync\nread 1\n\
          read 9\nrewrite 3 @3:07\nread 3\nstate 68656c6c6f\nstate\ntruncate-prefix 2\nread 1\n\
          truncate-suffix 9\nopen {0}\nappend xyz\ndrop\nopen {0}\nrange\nstate\nclose\nsync\n\
-         open {0} recovery=salvage\n",
+         open {0} recovery=guess\n",
         path.display()
     ));
     let expected = [
@@ -174,7 +174,7 @@ fn the_shell_answers_each_line() {
         "ok 68656c6c6f",
         "ok",
         "err closed no log is open",
-        "err invalid no option is called recovery=salvage",
+        "err invalid no option is called recovery=guess",
     ];
     assert_eq!(answers, expected);
 }

@@ -58,7 +58,6 @@ impl<F: File> Job<F> {
         let file = Arc::clone(&active.file);
         let is_synced = state.synced.end == offset;
         let mut promise = state.synced.end;
-        #[cfg(test)]
         if planted(Trap::PromiseAtEncoding) {
             promise = promise.min(chunk.encoded_at);
         }

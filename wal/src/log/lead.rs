@@ -16,7 +16,8 @@ use quorate_core::Disk;
 
 use super::Shared;
 use super::job::{Failure, Job};
-use super::state::{Chunk, State, Tip};
+use super::state::{Chunk, State};
+use super::tip::Tip;
 use crate::ack::Group;
 use crate::config::{Config, Durability};
 use crate::error::WriteError;

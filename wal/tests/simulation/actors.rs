@@ -27,7 +27,7 @@ impl Actors {
         let from = Index(1 + random.below(wal.next_index().0));
         self.tails.push((see, wal.tail(from, see)));
         if 3 < self.tails.len() {
-            self.tails.remove(0);
+            drop(self.tails.remove(0));
         }
     }
 
@@ -46,9 +46,9 @@ impl Actors {
         self.holds.iter().map(|hold| hold.from().0).min()
     }
 
-    /// Takes what there is to read, and compares it with `views`, of which the last is the log as it
-    /// is, and the first the oldest that may be durable. Drops those that what was read shows to be
-    /// gone past.
+    /// Takes what there is to read, and compares it with `views`, of which the last is the log as
+    /// it is, and the first the oldest that may be durable. Drops those that what was read shows to
+    /// be gone past.
     pub(super) fn look(&mut self, views: &mut Vec<View>) -> Result<(), String> {
         for (see, tail) in &mut self.tails {
             for _ in 0..64 {
@@ -89,7 +89,8 @@ pub(super) struct Snapshotter {
 impl Snapshotter {
     /// Opens the store, and checks that the newest is at least the last that was finished.
     pub(super) fn open(&mut self, disk: Busy, wal: &Wal<Busy>) -> Result<(), String> {
-        let mut config = SnapshotConfig::default();
+        let default = SnapshotConfig::default();
+        let mut config = default;
         config.keep = Keep::Records(3);
         let store = Snapshots::open_on(disk, wal, config);
         let store = store.map_err(|error| format!("snapshots after a crash: {error:?}"))?;

@@ -34,8 +34,10 @@ fn check_line(name: &str, at: usize, line: &str, findings: &mut Vec<String>) {
     if !line.is_ascii() {
         findings.push(format!("{name}:{at}: not ASCII"));
     }
+    // Whoever implements the trait of a peer has to name it.
+    let is_free = name.ends_with("tidy/source.rs") || name.starts_with("benches/peers/");
     for (word, instead) in BANNED_WORDS {
-        if line.contains(word) && !name.ends_with("tidy/source.rs") {
+        if line.contains(word) && !is_free {
             findings.push(format!("{name}:{at}: `{word}`: {instead}"));
         }
     }
