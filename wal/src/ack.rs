@@ -3,16 +3,17 @@
 use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::{Condvar, Mutex};
 use quorate_core::Disk;
 
 use crate::error::WriteError;
 use crate::index::Index;
 use crate::log::Wal;
+use crate::sync::{
+    AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, OnceLock, Ordering, WakeUp, forgets,
+};
 
 /// What one write and one sync make durable together, and who waits for it.
 #[derive(Debug, Default)]
@@ -39,8 +40,10 @@ impl Group {
     /// Settles the outcome, once, and returns whom to wake.
     pub(crate) fn settle(&self, outcome: Result<(), WriteError>) -> Vec<Waker> {
         self.outcome.set(outcome).expect("a group is settled once");
-        self.done.notify_all();
-        self.take_wakers()
+        if !forgets(WakeUp::Threads) {
+            self.done.notify_all();
+        }
+        if forgets(WakeUp::Tasks) { Vec::new() } else { self.take_wakers() }
     }
 
     pub(crate) fn take_wakers(&self) -> Vec<Waker> {

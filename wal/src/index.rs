@@ -99,6 +99,11 @@ impl Runs {
         }
     }
 
+    /// Takes note that what follows cannot be walked to from the last record.
+    pub(crate) const fn end_run(&mut self) {
+        self.is_broken = true;
+    }
+
     /// Forgets the records from `from` on.
     pub(crate) fn cut(&mut self, from: u64) {
         while let Some(run) = self.runs.last_mut()

@@ -24,6 +24,7 @@ mod retention;
 mod segment;
 mod snapshot;
 mod source;
+mod sync;
 mod tail;
 mod traps;
 mod verify;
@@ -49,6 +50,9 @@ pub use snapshot::{
     InstallError, Keep, Newest, OpenSnapshotsError, SnapshotConfig, SnapshotDamage,
     SnapshotReadError, SnapshotReader, SnapshotWhy, SnapshotWriteError, SnapshotWriter, Snapshots,
 };
+#[cfg(loom)]
+#[doc(hidden)]
+pub use sync::{WakeUp, forget};
 pub use tail::{Tail, TailError, Visible};
 pub use verify::Verified;
 

@@ -12,11 +12,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use quorate_core::{Disk, File as _};
 
 pub use io_thread::IoThread;
@@ -31,6 +29,7 @@ use crate::format::segment_name;
 use crate::index::Index;
 use crate::recover::{self, Recovered};
 use crate::segment::{Segment, Spare};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use crate::traps::{Trap, planted};
 
 /// A write-ahead log. Clones are handles of the same log.

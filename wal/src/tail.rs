@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
-use parking_lot::Condvar;
 use quorate_core::Disk;
 use thiserror::Error;
 
@@ -31,6 +30,7 @@ use crate::error::{ReadError, WriteError};
 use crate::index::Index;
 use crate::log::{State, Wal};
 use crate::reader::{WINDOW_BYTES, WINDOW_BYTES_ONE, Window};
+use crate::sync::Condvar;
 
 /// Which records a [`Tail`] gives out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

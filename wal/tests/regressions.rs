@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::executor::block_on;
 use quorate_core::{DecodeError, Disk as _, Storage, StorageError, Wire, WriteId};
 use quorate_sim::{Disk, Op};
-use quorate_wal::{Index, RecordStore, Wal, WriteError};
+use quorate_wal::{Batch, Index, RecordStore, Recovery, Wal, WriteError};
 
 use small::{config, read_all};
 
@@ -265,7 +265,7 @@ fn truncation_is_durable_when_it_returns() {
         drop(wal.append(vec![7; 400]).expect("within limits"));
     }
     wal.sync().expect("there is room");
-    drop(wal.write(quorate_wal::Batch::new().truncate_prefix(Index(5))).expect("within limits"));
+    drop(wal.write(Batch::new().truncate_prefix(Index(5))).expect("within limits"));
     wal.truncate_prefix(Index(5)).expect("there is room");
     drop(wal);
     disk.crash_losing_unsynced();
@@ -330,4 +330,49 @@ fn nobody_is_forgotten() {
             }
         });
     });
+}
+
+/// The mark went through each index up to the new one, with the lock of the log. Found by
+/// `wal_open`.
+#[test]
+fn the_mark_may_go_far_beyond_the_end() {
+    let far = Index(1 << 54);
+    let disk = Disk::new();
+    let (wal, _) = Wal::open_on(disk.clone(), config()).expect("the disk is empty");
+    wal.append("one").and_then(|ack| ack.wait()).expect("there is room");
+    drop(wal.append("two").expect("within limits"));
+    wal.truncate_prefix(far).expect("there is room");
+    let ack = wal.append("far").expect("within limits");
+    assert_eq!(ack.indexes().start, far);
+    ack.wait().expect("there is room");
+    assert_eq!(wal.read(far).expect("sound").as_deref(), Some(&b"far"[..]));
+    drop(wal);
+    disk.crash_losing_unsynced();
+    let (wal, _) = Wal::open_on(disk, config()).expect("a crash closes no log");
+    assert_eq!((wal.first_index(), read_all(&wal)), (far, vec![Bytes::from("far")]));
+}
+
+/// Salvage looked for a record by the heads from an earlier one on, across those that are damaged.
+/// Found by `wal_open`.
+#[test]
+fn records_behind_damaged_heads_of_dead_ones_are_read() {
+    let disk = Disk::new();
+    let (wal, _) = Wal::open_on(disk.clone(), config()).expect("the disk is empty");
+    let write = |batch: Batch| wal.write(batch).and_then(|ack| ack.wait()).expect("there is room");
+    (1..=6).for_each(|number| write(Batch::new().append(vec![number; 40])));
+    write(Batch::new().truncate_suffix(Index(4)).append("four"));
+    write(Batch::new().append("five"));
+    wal.close().expect("there is room");
+    let name = "00000000000000000001.wal";
+    let mut content = disk.content(name).expect("it is there");
+    // From the head of the first record 4 to that of the second.
+    let dead = 64 + 3 * 64..64 + 6 * 64 + 32;
+    content[dead].fill(0xff);
+    disk.install(name, &content);
+    let mut config = config();
+    config.recovery = Recovery::Salvage;
+    let (wal, recovered) = Wal::open_on(disk, config).expect("what can be read is served");
+    assert_eq!((recovered.range, recovered.lost), (Index(1)..Index(6), vec![]));
+    let read = |index| wal.read(Index(index)).expect("its frame is whole").expect("it is there");
+    assert_eq!((read(3), read(4), read(5)), (vec![3; 40].into(), "four".into(), "five".into()));
 }

@@ -81,7 +81,10 @@ fn steps(root: &Path, metadata: &Metadata) -> Vec<Step> {
     let mut steps = always(metadata);
     steps.extend(examples(root, metadata));
     steps.push(Step::new("bench --workspace -- --test"));
-    steps.extend(elsewhere(root));
+    let changed = changes::changed(root);
+    steps.extend(elsewhere(root, changed.as_deref()));
+    steps.extend(model(root, changed.as_deref()));
+    steps.extend(smoke(root, changed.as_deref()));
     let has = |tool| shell::answers(shell::cargo(root).args([tool, "--version"]));
     if has("hack") {
         steps.push(Step::new("hack check --workspace --ignore-private --each-feature"));
@@ -122,12 +125,11 @@ fn examples(root: &Path, metadata: &Metadata) -> Vec<Step> {
 }
 
 /// The workspaces of their own, if what they are built from has changed.
-fn elsewhere(root: &Path) -> Vec<Step> {
-    let changed = changes::changed(root);
+fn elsewhere(root: &Path, changed: Option<&[String]>) -> Vec<Step> {
     let step = |(dir, flags): &(&str, Option<&'static str>)| {
         let manifest = format!("{dir}/Cargo.toml");
         let text = std::fs::read_to_string(root.join(&manifest)).ok()?;
-        if !changes::concern(dir, &text, changed.as_deref()) {
+        if !changes::concern(dir, &text, changed) {
             println!("{dir}: nothing changed that it is built from, not checked");
             return None;
         }
@@ -138,6 +140,33 @@ fn elsewhere(root: &Path) -> Vec<Step> {
         })
     };
     ELSEWHERE.iter().filter_map(step).collect()
+}
+
+/// The threads of the log in every interleaving, if it has changed.
+fn model(root: &Path, changed: Option<&[String]>) -> Option<Step> {
+    if !root.join("wal").is_dir() {
+        return None;
+    }
+    if !changes::concern("wal", "", changed) {
+        println!("wal: nothing changed in it, its model is not run");
+        return None;
+    }
+    let step = Step::new("test -p quorate-wal --release --test loom");
+    Some(step.with("RUSTFLAGS", "--cfg loom"))
+}
+
+/// A minute of each fuzz target of the log, the same inputs each time, if what they reach has
+/// changed.
+fn smoke(root: &Path, changed: Option<&[String]>) -> Option<Step> {
+    let is_here = |name: &str| root.join(name).is_dir();
+    if !is_here("fuzz") || !is_here("wal") {
+        return None;
+    }
+    if !changes::concern("fuzz", REACHED, changed) {
+        println!("fuzz: nothing changed that reads a log, not run");
+        return None;
+    }
+    Some(Step::new("xtask fuzz wal --seconds 60 --seed 20"))
 }
 
 /// Returns a check of the libraries with the oldest compiler that they promise to build with.
@@ -166,6 +195,9 @@ fn names(list: &str, version: &str) -> bool {
 
 /// What an example is given, so that it takes seconds.
 const EXAMPLE_ARGUMENTS: &[(&str, &str)] = &[("kv", " -- --json --writes 2000")];
+
+/// What the fuzz targets of the log are built from, as a manifest says it.
+const REACHED: &str = "quorate-wal = { path = \"../wal\" }";
 
 /// Workspaces below this one, and the flags without which they do not build.
 const ELSEWHERE: &[(&str, Option<&str>)] =
@@ -209,6 +241,27 @@ mod tests {
         let lines = lines(examples(Path::new("/w"), &metadata));
         let line = "cargo run --release -p quorate-examples --example kv -- --json --writes 2000";
         assert_eq!(lines, [line]);
+    }
+
+    #[test]
+    fn the_log_is_modelled_where_it_has_changed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+        let model = |file: &str| model(root, Some(&[file.to_owned()])).map(|it| it.line());
+        let line = "RUSTFLAGS=\"--cfg loom\" cargo test -p quorate-wal --release --test loom";
+        assert_eq!(model("wal/src/ack.rs").as_deref(), Some(line));
+        assert_eq!(model("fuzz/Cargo.toml"), None);
+    }
+
+    #[test]
+    fn the_log_is_fuzzed_where_it_has_changed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+        let smoke = |file: &str| smoke(root, Some(&[file.to_owned()])).map(|it| it.line());
+        let line = "cargo xtask fuzz wal --seconds 60 --seed 20".to_owned();
+        for file in ["wal/src/log.rs", "core/src/disk.rs", "fuzz/seeds/wal_open/closed"] {
+            assert_eq!(smoke(file), Some(line.clone()), "{file}");
+        }
+        assert_eq!(smoke("consensus/src/lib.rs"), None);
+        assert_eq!(smoke("wal/README.md"), None);
     }
 
     #[test]

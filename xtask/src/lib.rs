@@ -1,6 +1,7 @@
 //! The developer's commands.
 
 pub mod ci;
+pub mod fuzz;
 pub mod metadata;
 pub mod mutants;
 pub mod patterns;

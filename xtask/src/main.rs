@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, value_parser};
-use xtask::{ci, mutants, patterns, peers, sim, tidy};
+use xtask::{ci, fuzz, mutants, patterns, peers, sim, tidy};
 
 /// The commands of a developer of this workspace.
 #[derive(Debug, Parser)]
@@ -40,6 +40,18 @@ enum Command {
         #[arg(long)]
         collect: bool,
     },
+    /// Builds the fuzz targets and runs them from their seeds. Fails on a crash, and says on what.
+    Fuzz {
+        /// A target, or the first word of several, as in `wal`. All that there are, if not given.
+        target: Option<String>,
+        /// How long each runs.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        #[arg(value_parser = value_parser!(u64).range(1..))]
+        seconds: u64,
+        /// Tries the same inputs each time, and keeps nothing of what it finds.
+        #[arg(long, value_name = "S", value_parser = value_parser!(u32).range(1..))]
+        seed: Option<u32>,
+    },
     /// Measures us and others, side by side.
     Peers {
         /// All that there are, if not given.
@@ -69,6 +81,9 @@ fn main() -> ExitCode {
         Command::Sim { family, seeds, start, minutes, collect } => {
             let hunt = sim::Hunt { seeds, start, minutes, collects: collect };
             sim::run(root, family.as_deref(), hunt)
+        }
+        Command::Fuzz { target, seconds, seed } => {
+            fuzz::run(root, fuzz::Hunt { target: target.as_deref(), seconds, seed })
         }
         Command::Peers { family, quick, json } => peers::run(root, family.as_deref(), quick, json),
         Command::Mutants { family } => mutants::run(root, family.as_deref()),
@@ -103,6 +118,8 @@ mod tests {
             ("sim chess", ErrorKind::InvalidValue),
             ("sim --seeds 0", ErrorKind::ValueValidation),
             ("sim --seeds many", ErrorKind::ValueValidation),
+            ("fuzz --seconds 0", ErrorKind::ValueValidation),
+            ("fuzz wal --seed 0", ErrorKind::ValueValidation),
             ("mutants chess", ErrorKind::InvalidValue),
             ("ci now", ErrorKind::UnknownArgument),
         ] {
@@ -120,6 +137,9 @@ mod tests {
             "sim",
             "sim raft --seeds 20 --start 7",
             "sim --seeds 500 --minutes 10 --collect",
+            "fuzz",
+            "fuzz wal_open --seconds 600",
+            "fuzz wal --seed 20",
             "peers wal --quick --json",
             "peers",
             "mutants",

@@ -100,7 +100,7 @@ impl Footer {
             runs.push(Run { first, count, samples: taken });
         }
         let is_whole = samples.next().is_none() && samples.remainder().is_empty();
-        if !is_whole || u32_at(fixed, 36) != STRIDE {
+        if !is_whole || u32_at(fixed, 36) != STRIDE || u32_at(fixed, 44) != 0 {
             return Err(Why::Footer);
         }
         Ok(Self {
@@ -138,6 +138,9 @@ impl Sealed {
         let frame = Frame::decode(tail, 0, salt)?;
         if frame.head.kind != Kind::Seal || !frame.head.is_batch_end {
             return Err(Why::Footer);
+        }
+        if u64::from(frame.head.durable_offset) != offset {
+            return Err(Why::Misplaced);
         }
         let trailer_at = frame.head.frame_bytes();
         let end = trailer_at + TRAILER_BYTES;
@@ -191,3 +194,37 @@ const FIXED_BYTES: usize = 48;
 
 /// Bytes of a run before its samples.
 const RUN_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn footer() -> Footer {
+        Footer {
+            next_index: 3,
+            first_index: 1,
+            sealed_at_ms: 0,
+            lowest_suffix: u64::MAX,
+            content_crc: 7,
+            runs: vec![Run { first: 1, count: 2, samples: vec![9] }],
+        }
+    }
+
+    #[test]
+    fn a_footer_has_one_spelling() {
+        let mut encoded = footer().encode();
+        assert_eq!(Footer::decode(&encoded), Ok(footer()));
+        encoded[44] = 1;
+        assert_eq!(Footer::decode(&encoded), Err(Why::Footer), "these four bytes are zeros");
+    }
+
+    #[test]
+    fn a_seal_that_promises_more_or_less_than_it_may_is_none() {
+        for (promise, expected) in [(128, None), (120, Some(Why::Misplaced))] {
+            let (mut seal, _) = footer().seal(128, 3);
+            let trailer_at = seal.len() - TRAILER_BYTES;
+            frame::finish(&mut seal[..trailer_at], promise, 3);
+            assert_eq!(Sealed::decode(&seal, 128, 3).err(), expected, "{promise}");
+        }
+    }
+}

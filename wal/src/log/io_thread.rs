@@ -3,13 +3,12 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
-use std::thread::{Builder, JoinHandle};
 
 use quorate_core::Disk;
 
 use super::{Shared, Wal};
+use crate::sync::{AtomicBool, Builder, JoinHandle, Ordering, WakeUp, current, forgets};
 
 /// Keeps the thread of [`Wal::spawn_io_thread`] alive. Dropped, it ends the thread, after the write
 /// that is under way; what still waits is then written by whoever waits for it.
@@ -63,13 +62,16 @@ impl<D: Disk> Drop for IoThread<D> {
         self.shared.io_turn.notify_all();
         drop(state);
         // The waker of the last future may own this: the thread then drops it, and ends later.
-        let is_other = |it: &JoinHandle<()>| it.thread().id() != std::thread::current().id();
+        let is_other = |it: &JoinHandle<()>| it.thread().id() != current().id();
         if let Some(thread) = self.thread.take().filter(is_other) {
             // It panics only where the disk does, and the log is then poisoned.
             _ = thread.join();
         }
         let mut state = self.shared.state.lock();
         state.io_threads -= 1;
+        if forgets(WakeUp::LeftBehind) {
+            return;
+        }
         let groups: Vec<_> = state.queue.iter().map(|chunk| Arc::clone(&chunk.group)).collect();
         groups.iter().for_each(|group| _ = group.done.notify_all());
         drop(state);

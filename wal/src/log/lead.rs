@@ -10,10 +10,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
-use parking_lot::MutexGuard;
 use quorate_core::Disk;
 
 use super::Shared;
@@ -24,6 +22,7 @@ use crate::ack::Group;
 use crate::config::{Config, Durability};
 use crate::error::WriteError;
 use crate::index::Index;
+use crate::sync::{MutexGuard, Ordering, WakeUp, forgets, yield_now};
 
 impl<D: Disk> Shared<D> {
     /// Blocks until `group` is settled. Leads when nobody else does.
@@ -47,7 +46,7 @@ impl<D: Disk> Shared<D> {
                 // all of them is worth letting them run for a moment.
                 if yields < YIELDS_MAX && state.waiting_batches() < state.last_batches {
                     yields += 1;
-                    MutexGuard::unlocked(&mut state, std::thread::yield_now);
+                    MutexGuard::unlocked(&mut state, yield_now);
                 } else {
                     self.lead(&mut state);
                 }
@@ -179,7 +178,7 @@ struct Unwinding<'a, D: Disk> {
 
 impl<D: Disk> Drop for Unwinding<'_, D> {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_over || forgets(WakeUp::Panic) {
             return;
         }
         let mut state = self.shared.state.lock();
@@ -268,7 +267,7 @@ impl<D: Disk> State<D> {
 
     /// Wakes one of those who wait for what is still in the queue: it leads next.
     fn pass_on(&self) -> Vec<Waker> {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() || forgets(WakeUp::NextLeader) {
             return Vec::new();
         }
         let groups = || self.queue.iter().map(|chunk| &chunk.group).chain(&self.unsynced);
@@ -282,7 +281,7 @@ impl<D: Disk> State<D> {
 
 /// How often a leader lets others run before it writes. With 8 writers on 2 processors, 8 makes
 /// groups of 6 where none makes groups of 4. A writer that is alone never does.
-const YIELDS_MAX: u32 = 8;
+const YIELDS_MAX: u32 = if cfg!(loom) { 1 } else { 8 };
 
 /// The largest buffer that is kept for later.
 const SPARE_MAX: usize = 1 << 20;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use quorate_core::Disk;
@@ -20,6 +19,7 @@ use crate::log::timer::Timers;
 use crate::log::tip::Tip;
 use crate::log::watch::Watchers;
 use crate::segment::{Active, Segments, Spare};
+use crate::sync::Ordering;
 use crate::tail::Visible;
 use crate::traps::{Trap, planted};
 

@@ -87,9 +87,11 @@ impl Tip {
     pub(super) fn truncate_prefix(&mut self, to: u64) {
         self.first_index = self.first_index.max(to);
         self.next_index = self.next_index.max(to);
-        while self.tail_first < to {
+        while self.tail_first < to && !self.tail.is_empty() {
             self.forget_first();
         }
+        // Beyond the end there is nothing to forget, however far it is.
+        self.tail_first = self.tail_first.max(to);
     }
 
     /// Goes on in the next segment.

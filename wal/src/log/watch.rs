@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use parking_lot::Condvar;
 use quorate_core::Disk;
 
 use super::State;
 use super::state::Synced;
 use crate::config::Config;
+use crate::sync::Condvar;
 use crate::tail::Visible;
 
 /// Those who follow the tail of a log.

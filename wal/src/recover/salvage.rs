@@ -222,7 +222,10 @@ impl Notes {
                         self.note(Damage { index: None, ..damage });
                     }
                 }
-                Step::Damaged(damage, None) if damage.offset < stop => self.miss(damage),
+                Step::Damaged(damage, None) if damage.offset < stop => {
+                    self.miss(damage);
+                    content.runs.end_run();
+                }
                 _ => break,
             }
         }

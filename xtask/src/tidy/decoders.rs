@@ -53,11 +53,9 @@ const TARGETS: &[(&str, &str)] = &[
     ("transport/src/frame/decoder.rs", "transport_frame"),
     ("transport/src/frame/hello.rs", "transport_hello"),
     ("wal/src/format/frame.rs", "wal_frame"),
-    ("wal/src/format/header.rs", "wal_frame"),
-    ("wal/src/format/seal.rs", "wal_frame"),
+    ("wal/src/format/header.rs", "wal_header"),
+    ("wal/src/format/seal.rs", "wal_footer"),
     ("wal/src/format/snapshot.rs", "wal_snapshot"),
-    // The door of the fuzz targets.
-    ("wal/src/fuzzing.rs", "wal_frame"),
 ];
 
 #[cfg(test)]
