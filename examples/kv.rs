@@ -20,6 +20,7 @@ mod machine;
 mod node;
 mod report;
 mod server;
+mod snapshot;
 mod wire;
 
 pub use cli::main;

@@ -6,6 +6,10 @@
 //! positions                 1 -> 2       3 -> 3       4 -> 4   first entry -> record
 //! ```
 //!
+//! Once the entries up to some index are in a snapshot, and every node has them, the front goes: up
+//! to the record that holds the next entry. What must outlive it lies in the log's state: the last
+//! entry that is gone, and the hard state as it was there.
+//!
 //! Syncs are made by the log's own thread, and entries are read back by another one, so that a slow
 //! disk delays no heartbeat.
 
@@ -15,20 +19,22 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use parking_lot::Mutex;
-use quorate_consensus::Index;
-use quorate_consensus::raft::{Answer, Query, Record};
-use quorate_core::{Disk, Storage, StorageError, WriteId};
-use quorate_wal::{Directory, RecordStore};
+use quorate_consensus::raft::{Answer, HardState, Query, Record};
+use quorate_consensus::{Index, LogId, Term};
+use quorate_core::{Disk, Storage, StorageError, Wire as _, WriteId};
+use quorate_wal::{Ack, Batch, Directory, RecordStore, WriteError};
 
 use reader::Reader;
 
-/// The storage of one Raft node.
+/// The storage of one Raft node. Clones are handles of the same: one for the driver, one for
+/// whoever compacts.
 #[derive(Debug)]
 pub struct RaftStore<D: Disk + 'static = Directory> {
     shared: Arc<Shared<D>>,
     /// None if whoever asks reads.
-    reader: Option<Reader>,
+    reader: Option<Arc<Reader>>,
 }
 
 /// What the reader's thread sees, too.
@@ -38,9 +44,23 @@ struct Shared<D: Disk + 'static> {
     positions: Mutex<Positions>,
 }
 
-/// Where the entries are: the first entry of each record that holds some, in order.
+/// Where what lies in the log.
 #[derive(Debug, Default)]
-struct Positions(VecDeque<(Index, quorate_wal::Index)>);
+struct Positions {
+    /// What is gone, and the hard state before the first record.
+    start: Start,
+    /// The first entry of each record that holds some, in order.
+    entries: VecDeque<(Index, quorate_wal::Index)>,
+    hard_states: VecDeque<(HardState, quorate_wal::Index)>,
+}
+
+/// What outlives the front of the log.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    /// The last entry that is gone.
+    last: LogId,
+    hard_state: HardState,
+}
 
 impl<D: Disk + 'static> RaftStore<D> {
     /// Makes a storage of `records`, which nobody else uses.
@@ -50,15 +70,33 @@ impl<D: Disk + 'static> RaftStore<D> {
     /// That of the system, if it has no further thread.
     pub fn new(records: RecordStore<Record, D>) -> io::Result<Self> {
         let mut store = Self::inline(records);
-        store.reader = Some(Reader::start(Arc::clone(&store.shared))?);
+        store.reader = Some(Arc::new(Reader::start(Arc::clone(&store.shared))?));
         Ok(store)
     }
 
     /// Makes a storage without a thread: whoever asks reads. For simulators.
     #[must_use]
     pub fn inline(records: RecordStore<Record, D>) -> Self {
-        let positions = Mutex::new(Positions::default());
+        let start = Start::decode(&records.wal().state()).unwrap_or_default();
+        let positions = Mutex::new(Positions { start, ..Positions::default() });
         Self { shared: Arc::new(Shared { records, positions }), reader: None }
+    }
+
+    /// Returns the last entry that is gone: what the log begins after.
+    #[must_use]
+    pub fn start(&self) -> LogId {
+        self.shared.positions.lock().start.last
+    }
+
+    /// Lets go of entries up to `index` at most, with it, and frees their segments. They must be
+    /// durable on every node, and in a snapshot that is durable here. What is not a whole record
+    /// stays. Blocks for two syncs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Storage::sync`]. With [`StorageError::Full`] nothing is changed.
+    pub fn compact_to(&self, index: Index) -> Result<(), StorageError> {
+        self.shared.compact_to(index)
     }
 
     /// Returns the records below.
@@ -68,7 +106,42 @@ impl<D: Disk + 'static> RaftStore<D> {
     }
 }
 
+impl<D: Disk + 'static> Clone for RaftStore<D> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), reader: self.reader.clone() }
+    }
+}
+
 impl<D: Disk + 'static> Shared<D> {
+    fn compact_to(&self, index: Index) -> Result<(), StorageError> {
+        let Some((position, first)) = self.positions.lock().kept(index) else { return Ok(()) };
+        let last = first.previous();
+        let range = last..first;
+        let query = Query::Entries { range, max_bytes: 0 };
+        let Answer::Entries(entries) = self.read(&query)? else { return Ok(()) };
+        let start = {
+            let positions = self.positions.lock();
+            let before = positions.hard_states.iter().rfind(|(_, at)| *at < position);
+            let hard_state = before.map_or(positions.start.hard_state, |(state, _)| *state);
+            Start { last: LogId { term: entries[0].term, index: last }, hard_state }
+        };
+        let wal = self.records.wal();
+        let batch = Batch::new().truncate_prefix(position).set_state(start.encode());
+        wal.write(batch).and_then(Ack::wait).map_err(say)?;
+        let mut positions = self.positions.lock();
+        positions.start = start;
+        positions.entries.retain(|(_, at)| position <= *at);
+        positions.hard_states.retain(|(_, at)| position <= *at);
+        drop(positions);
+        wal.truncate_prefix(position).map_err(say)
+    }
+
+    fn push(&self, record: &Record, position: quorate_wal::Index) {
+        if let Some(mark) = Mark::of(record) {
+            self.positions.lock().push(mark, position);
+        }
+    }
+
     /// Reads entries at `query`'s range, from the first on, up to its limit.
     fn read(&self, query: &Query) -> Result<Answer, StorageError> {
         let Query::Entries { range, max_bytes } = query;
@@ -97,28 +170,74 @@ impl<D: Disk + 'static> Shared<D> {
 }
 
 impl Positions {
-    /// Takes in that the record at `position` replaces everything from `first` on, if it has
-    /// entries.
-    fn push(&mut self, first: Option<Index>, position: quorate_wal::Index) {
-        let Some(first) = first else { return };
-        while self.0.back().is_some_and(|(last, _)| first <= *last) {
-            self.0.pop_back();
+    /// Takes in that `record` is at `position`. Its entries replace everything from the first on.
+    fn push(&mut self, mark: Mark, position: quorate_wal::Index) {
+        match mark {
+            Mark::HardState(state) => self.hard_states.push_back((state, position)),
+            Mark::Entries(first) => {
+                while self.entries.back().is_some_and(|(last, _)| first <= *last) {
+                    self.entries.pop_back();
+                }
+                self.entries.push_back((first, position));
+            }
         }
-        self.0.push_back((first, position));
     }
 
     /// Returns the record that holds the entry at `index`, and where the next record's begin.
     fn find(&self, index: Index) -> Option<(quorate_wal::Index, Index)> {
-        let next = self.0.partition_point(|(first, _)| *first <= index);
-        let (_, position) = *self.0.get(next.checked_sub(1)?)?;
-        Some((position, self.0.get(next).map_or(Index(u64::MAX), |(first, _)| *first)))
+        let next = self.entries.partition_point(|(first, _)| *first <= index);
+        let (_, position) = *self.entries.get(next.checked_sub(1)?)?;
+        Some((position, self.entries.get(next).map_or(Index(u64::MAX), |(first, _)| *first)))
+    }
+
+    /// Returns the record that holds the entry behind `index`, or else the last one, and its first
+    /// entry: what is before may go. `None`: nothing can.
+    fn kept(&self, index: Index) -> Option<(quorate_wal::Index, Index)> {
+        let behind = self.entries.partition_point(|(first, _)| *first <= index.next());
+        let (first, position) = *self.entries.get(behind.checked_sub(1)?)?;
+        (self.start.last.index.next() < first).then_some((position, first))
     }
 }
 
-fn first_index(record: &Record) -> Option<Index> {
-    match record {
-        Record::Entries(entries) => entries.first().map(|entry| entry.index),
-        Record::HardState(_) => None,
+/// What a record is about.
+enum Mark {
+    HardState(HardState),
+    /// The first entry.
+    Entries(Index),
+}
+
+impl Mark {
+    fn of(record: &Record) -> Option<Self> {
+        match record {
+            Record::Entries(entries) => entries.first().map(|entry| Self::Entries(entry.index)),
+            Record::HardState(state) => Some(Self::HardState(*state)),
+        }
+    }
+}
+
+impl Start {
+    /// Index and term of the last entry that is gone, then the hard state as a record.
+    fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u64_le(self.last.index.0);
+        out.put_u64_le(self.last.term.0);
+        Record::HardState(self.hard_state).encode(&mut out);
+        out.freeze()
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let mut input = bytes.clone();
+        let (index, term) = (input.try_get_u64_le().ok()?, input.try_get_u64_le().ok()?);
+        let Record::HardState(hard_state) = Record::decode(&mut input).ok()? else { return None };
+        Some(Self { last: LogId { term: Term(term), index: Index(index) }, hard_state })
+    }
+}
+
+fn say(error: WriteError) -> StorageError {
+    if matches!(error, WriteError::DiskFull | WriteError::Backlog { .. }) {
+        StorageError::Full
+    } else {
+        StorageError::failed(error)
     }
 }
 
@@ -127,18 +246,24 @@ impl<D: Disk + 'static> Storage<Record> for RaftStore<D> {
     type Answer = Answer;
 
     fn replay(&self) -> impl Iterator<Item = Result<Record, StorageError>> {
-        self.shared.records.replay_indexed().map(|item| {
+        let Start { last, hard_state } = self.shared.positions.lock().start;
+        let before = (last != LogId::default()).then_some(Ok(Record::HardState(hard_state)));
+        let records = self.shared.records.replay_indexed().map(|item| {
             item.map(|(position, record)| {
-                self.shared.positions.lock().push(first_index(&record), position);
+                self.shared.push(&record, position);
                 record
             })
-        })
+        });
+        before.into_iter().chain(records)
     }
 
     fn append(&self, write: WriteId, record: Record) -> Result<(), StorageError> {
-        let first = first_index(&record);
+        let position = self.shared.records.index_of(write);
+        let mark = Mark::of(&record);
         self.shared.records.append(write, record)?;
-        self.shared.positions.lock().push(first, self.shared.records.index_of(write));
+        if let Some(mark) = mark {
+            self.shared.positions.lock().push(mark, position);
+        }
         Ok(())
     }
 
@@ -188,6 +313,49 @@ mod tests {
     fn open(disk: &Memory) -> RaftStore<Memory> {
         let opened = RecordStore::open_on(disk.clone(), Config::default());
         RaftStore::new(opened.expect("the log opens").0).expect("there are threads")
+    }
+
+    #[test]
+    fn what_is_compacted_is_gone_and_the_rest_goes_on_after_a_restart() {
+        let disk = Memory::new();
+        let mut config = Config::default();
+        config.segment_bytes = 1 << 10;
+        let open = || {
+            let opened = RecordStore::open_on(disk.clone(), config.clone());
+            RaftStore::new(opened.expect("the log opens").0).expect("there are threads")
+        };
+        let voted = |term| HardState { term: Term(term), vote: None };
+        let store = open();
+        let mut records = vec![Record::HardState(voted(1))];
+        records.extend((0..10).map(|at| record(&[(2 * at + 1, 1), (2 * at + 2, 1)])));
+        records.push(Record::HardState(voted(3)));
+        records.push(record(&[(20, 3), (21, 3)]));
+        for (write, record) in (1..).map(WriteId).zip(records) {
+            store.append(write, record).expect("it takes records");
+        }
+        block_on(store.sync()).expect("it syncs");
+        assert_eq!(store.start(), LogId::default());
+        store.compact_to(Index(15)).expect("memory has room");
+        let check = |store: &RaftStore<Memory>| {
+            assert_eq!(store.start(), LogId { term: Term(1), index: Index(14) });
+            assert_eq!(read(store, 14, 15, 10_000), [], "it is gone");
+            let left = [(15, 1), (16, 1), (17, 1), (18, 1), (19, 1), (20, 3), (21, 3)];
+            assert_eq!(read(store, 15, 22, 10_000), left);
+        };
+        check(&store);
+        store.compact_to(Index(15)).expect("it is done already");
+        assert!(Index(1) < Index(store.records().wal().first_index().0), "segments are free");
+        drop(store);
+        let store = open();
+        let replayed: Vec<Record> =
+            store.replay().collect::<Result<_, _>>().expect("it can be read");
+        assert_eq!(replayed[0], Record::HardState(voted(1)), "as it was before what follows");
+        assert_eq!(replayed[1], record(&[(15, 1), (16, 1)]));
+        assert!(replayed.contains(&Record::HardState(voted(3))));
+        check(&store);
+        // Up to the last record, and no further: the core must have something to go on from.
+        store.compact_to(Index(100)).expect("memory has room");
+        assert_eq!(store.start(), LogId { term: Term(1), index: Index(19) });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::channel::oneshot;
 use quorate_consensus::raft::{Delivery, Event, ProposeError, Raft, ReadError, ReadId, Role};
 use quorate_consensus::{Entry, LogId, NodeId, Payload, Proposals};
@@ -10,7 +10,8 @@ use quorate_core::{Instant, Wire as _};
 use quorate_transport::Application;
 
 use super::machine::Machine;
-use super::wire::{Response, Stored};
+use super::snapshot::Snapshotter;
+use super::wire::{Command, Response};
 
 /// Where an answer goes.
 pub(super) type Reply = oneshot::Sender<Response>;
@@ -25,12 +26,18 @@ pub(super) struct Store {
     pub(super) undecodable: u64,
     /// Changes of leader that this node saw.
     pub(super) leader_changes: u64,
+    snapshots: Option<Snapshotter>,
+    /// The last entry that a leader here said may go.
+    proposed_to: u64,
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
+    /// Makes a node's part of what `machine` holds already.
+    pub(super) fn new(machine: Machine, snapshots: Option<Snapshotter>) -> Self {
         Self {
-            machine: Machine::default(),
+            machine,
+            snapshots,
+            proposed_to: 0,
             proposals: Proposals::new(WAITING_MAX),
             reads: BTreeMap::new(),
             is_full: false,
@@ -86,15 +93,44 @@ impl Store {
         _ = reply.send(refused);
     }
 
+    /// Returns the entry of the newest snapshot, 0 if there is none.
+    pub(super) fn snapshot_index(&self) -> u64 {
+        self.snapshots.as_ref().map_or(0, Snapshotter::newest)
+    }
+
+    /// Lets all nodes forget the log that they all have, if it is long enough: as long as there are
+    /// keys, so that snapshots cost no more than the writes before them.
+    pub(super) fn propose_to_forget(&mut self, raft: &mut Raft, now: Instant) {
+        let status = raft.status();
+        let to = status.replicated_index.min(status.last_delivered).0;
+        let before = self.proposed_to.max(status.start_index.0);
+        let is_long = FORGET_AFTER.max(self.machine.len() as u64) <= to.saturating_sub(before);
+        if status.role == Role::Leader && is_long {
+            let mut command = BytesMut::new();
+            Command::Forget { to }.encode(&mut command);
+            if raft.propose(now, command.freeze()).is_ok() {
+                self.proposed_to = to;
+            }
+        }
+    }
+
     fn apply(&mut self, entry: &Entry) {
         self.delivered += 1;
         let outcome = match &entry.payload {
-            Payload::Data(data) => {
-                // A node proposes only what it could decode; a peer may be of another mind.
-                let stored = Stored::decode(&mut data.clone()).ok();
-                self.undecodable += u64::from(stored.is_none());
-                stored.and_then(|stored| self.machine.apply(stored))
-            }
+            // A node proposes only what it could decode; a peer may be of another mind.
+            Payload::Data(data) => match Command::decode(&mut data.clone()) {
+                Ok(Command::Change(stored)) => self.machine.apply(stored),
+                Ok(Command::Forget { to }) => {
+                    if let Some(snapshots) = &self.snapshots {
+                        snapshots.take(&self.machine, entry.index.0, to);
+                    }
+                    None
+                }
+                Err(_) => {
+                    self.undecodable += 1;
+                    None
+                }
+            },
             _ => None,
         };
         for (reply, settled) in self.proposals.settle(entry) {
@@ -143,6 +179,9 @@ impl Application<Raft> for Store {
         self.undecodable += 1;
     }
 }
+
+/// How much longer the log must be before some of it goes.
+const FORGET_AFTER: u64 = 500;
 
 /// Changes of clients that may wait at one node.
 const WAITING_MAX: usize = 65_536;

@@ -96,7 +96,9 @@ pub(super) async fn run(options: Options) -> io::Result<Report> {
         ..Report::default()
     };
     summarize(&mut report, &mut acknowledged, &events, wrote);
-    for status in cluster.statuses().await.iter().filter(|it| it.id != events.leader) {
+    let statuses = cluster.statuses().await;
+    report.forgotten = statuses.iter().map(|it| it.first_index - 1).collect();
+    for status in statuses.iter().filter(|it| it.id != events.leader) {
         // The first leader that a node hears of is no fail-over.
         report.failovers = report.failovers.max(status.leader_changes.saturating_sub(1));
         let writes = status.delivered.max(1) as f64;

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use quorate_core::DecodeError;
 
-use super::wire::{Operation, Outcome, Stored};
+use super::wire::{Operation, Outcome, Stored, put_field, take_field};
 
 /// The replicated state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,6 +74,79 @@ impl Machine {
         self.values.is_empty()
     }
 
+    /// Writes all of it, a piece at a time, so that it need not be twice in memory.
+    ///
+    /// ```text
+    /// applied u64, count u64, then per key: key, value
+    /// count u64, then per client, silent longest first: client u64, number u64, at u64,
+    ///     outcome u8: 0 done, 1 differs from nothing, 2 differs, and from what
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of `take`.
+    pub fn encode<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut out = BytesMut::new();
+        let mut flush = |out: &mut BytesMut, is_over: bool| {
+            if is_over || PIECE_BYTES < out.len() {
+                take(out)?;
+                out.clear();
+            }
+            Ok(())
+        };
+        out.put_u64_le(self.applied);
+        out.put_u64_le(self.values.len() as u64);
+        for (key, value) in &self.values {
+            put_field(key, &mut out);
+            put_field(value, &mut out);
+            flush(&mut out, false)?;
+        }
+        out.put_u64_le(self.order.len() as u64);
+        for client in self.order.values() {
+            let Session { number, outcome, at } = &self.sessions[client];
+            [*client, *number, *at].iter().for_each(|it| out.put_u64_le(*it));
+            match outcome {
+                Outcome::Done => out.put_u8(0),
+                Outcome::Differs(None) => out.put_u8(1),
+                Outcome::Differs(Some(value)) => {
+                    out.put_u8(2);
+                    put_field(value, &mut out);
+                }
+            }
+            flush(&mut out, false)?;
+        }
+        flush(&mut out, true)
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`]: it is something else.
+    pub fn decode(mut input: Bytes) -> Result<Self, DecodeError> {
+        let mut machine = Self { applied: input.try_get_u64_le()?, ..Self::default() };
+        for _ in 0..input.try_get_u64_le()? {
+            let key = take_field(&mut input)?;
+            machine.values.insert(key, take_field(&mut input)?);
+        }
+        for _ in 0..input.try_get_u64_le()? {
+            let client = input.try_get_u64_le()?;
+            let (number, at) = (input.try_get_u64_le()?, input.try_get_u64_le()?);
+            let outcome = match input.try_get_u8()? {
+                0 => Outcome::Done,
+                1 => Outcome::Differs(None),
+                2 => Outcome::Differs(Some(take_field(&mut input)?)),
+                found => return Err(DecodeError::UnknownKind { field: "outcome", found }),
+            };
+            machine.sessions.insert(client, Session { number, outcome, at });
+            machine.order.insert(at, client);
+        }
+        if input.is_empty() {
+            return Ok(machine);
+        }
+        Err(DecodeError::OutOfRange { field: "bytes behind", found: input.len() as u64 })
+    }
+
     fn change(&mut self, operation: Operation) -> Outcome {
         match operation {
             Operation::Put { key, value } => {
@@ -102,6 +176,9 @@ impl Machine {
 /// Clients that are remembered. One that is forgotten, and repeats a change after so many others
 /// came, would have it applied twice.
 const SESSIONS_MAX: usize = 100_000;
+
+/// About how much of a snapshot is handed over at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +214,33 @@ mod tests {
         assert_eq!(machine.apply(cas(2, "a", "b")), Some(Outcome::Done));
         assert_eq!(machine.apply(cas(2, "a", "b")), Some(Outcome::Done));
         assert_eq!(machine.get(b"k"), Some("b".into()));
+    }
+
+    #[test]
+    fn a_snapshot_holds_all_of_it() {
+        let mut machine = Machine::default();
+        for client in 0..3_000 {
+            machine.apply(put(client, client % 3 + 1, "a"));
+        }
+        let cas = |old: &'static str| Operation::Cas {
+            key: "k".into(),
+            old: old.into(),
+            new: "b".into(),
+        };
+        machine.apply(Stored { client: 7, number: 9, operation: cas("z") });
+        machine.apply(Stored { client: 8, number: 9, operation: cas("a") });
+        let mut bytes = Vec::new();
+        let taken = machine.encode(|piece| {
+            bytes.extend_from_slice(piece);
+            Ok::<_, DecodeError>(())
+        });
+        assert_eq!(taken, Ok(()));
+        assert_eq!(Machine::decode(bytes.clone().into()), Ok(machine));
+        for len in [0, 15, 40, bytes.len() - 1] {
+            assert!(Machine::decode(bytes[..len].to_vec().into()).is_err(), "cut at {len}");
+        }
+        bytes.push(0);
+        assert!(Machine::decode(bytes.into()).is_err());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::application::Store;
 use super::server::{self, Node};
+use super::snapshot::{self, Snapshotter};
 use crate::raft_store::RaftStore;
 
 /// How a node is started.
@@ -47,6 +48,8 @@ pub(super) enum NodeError {
     Open { path: PathBuf, source: OpenError },
     #[error("cannot read the log in {path}")]
     Replay { path: PathBuf, source: StorageError },
+    #[error("the snapshots in {path} are of no use")]
+    Snapshot { path: PathBuf, source: snapshot::RestoreError },
     #[error("the log in {path} is not that of a node")]
     Restore { path: PathBuf, source: RestoreError },
     #[error("no quorum")]
@@ -70,23 +73,23 @@ pub(super) async fn run(options: Options) -> Result<(), NodeError> {
     let fail = |source| NodeError::ClientBind { address, source };
     let clients = TcpListener::bind(address).await.map_err(fail)?;
     check_identity(&options)?;
-    let (storage, raft) = restore(&options)?;
+    let (storage, raft, store) = restore(&options)?;
     write_identity(&options)?;
 
-    let records = storage.records().wal().clone();
-    let (host, handle) = Host::new(raft, Store::new(), COMMANDS_MAX);
-    let node = Node::new(options.id, handle, tcp.clone(), records);
+    let (host, handle) = Host::new(raft, store, COMMANDS_MAX);
+    let node = Node::new(options.id, handle, tcp.clone(), storage.clone());
     say_started(&options, &tcp);
     tokio::select! {
         driven = drive(host, tcp, storage, TokioTimer::new()) => driven?,
         () = sockets => {}
-        () = server::serve(clients, node) => {}
+        () = node.forget_now_and_then() => {}
+        () = server::serve(clients, node.clone()) => {}
     }
     Ok(())
 }
 
-/// Opens the log and makes the Raft that wrote it.
-fn restore(options: &Options) -> Result<(RaftStore, Raft), NodeError> {
+/// Opens the log and the snapshots, and makes the Raft and the state that they are of.
+fn restore(options: &Options) -> Result<(RaftStore, Raft, Store), NodeError> {
     let path = || options.data.clone();
     let mut config = quorate_wal::Config::default();
     config.seed = None;
@@ -96,6 +99,8 @@ fn restore(options: &Options) -> Result<(RaftStore, Raft), NodeError> {
         eprintln!("{}: cut a torn tail of {} bytes: {}", options.id, cut.bytes, cut.damage);
     }
     let storage = RaftStore::new(records).map_err(NodeError::Thread)?;
+    let (snapshots, machine, applied) = snapshot::restore(&options.data, &storage)
+        .map_err(|source| NodeError::Snapshot { path: path(), source })?;
 
     let mut config = Config::new(options.id, Majority::new(options.peers.keys().copied())?);
     config.election_timeout = Duration::from_millis(600)..Duration::from_millis(1200);
@@ -103,15 +108,19 @@ fn restore(options: &Options) -> Result<(RaftStore, Raft), NodeError> {
     let mut failed = None;
     let records = storage.replay().map_while(|record| record.map_err(|it| failed = Some(it)).ok());
     let now = TokioTimer::new().now();
-    // The state of the application is not on disk: all of the log is delivered again.
-    // Nodes that start in the same millisecond must not campaign in step.
+    // What came after the snapshot is delivered again. Nodes that start in the same millisecond
+    // must not campaign in step.
     let seed = epoch() | options.id.0;
-    let raft = Raft::restore(config, records, Index::ZERO, seed, now);
-    match (failed, raft) {
-        (Some(source), _) => Err(NodeError::Replay { path: path(), source }),
-        (None, Err(source)) => Err(NodeError::Restore { path: path(), source }),
-        (None, Ok(raft)) => Ok((storage, raft)),
-    }
+    let start = storage.start();
+    let raft = Raft::restore_after(config, start, records, Index(applied), seed, now);
+    let raft = match (failed, raft) {
+        (Some(source), _) => return Err(NodeError::Replay { path: path(), source }),
+        (None, Err(source)) => return Err(NodeError::Restore { path: path(), source }),
+        (None, Ok(raft)) => raft,
+    };
+    let snapshotter = Snapshotter::start(snapshots, storage.clone(), applied);
+    let snapshotter = snapshotter.map_err(NodeError::Thread)?;
+    Ok((storage, raft, Store::new(machine, Some(snapshotter))))
 }
 
 fn transport(options: &Options) -> tcp::Config {

@@ -31,6 +31,8 @@ pub(super) struct Report {
     pub(super) reads_per_second: f64,
     /// Of each node that was not killed.
     pub(super) fsyncs_per_1000_writes: Vec<f64>,
+    /// Entries that each node let go of, because they are in a snapshot.
+    pub(super) forgotten: Vec<u64>,
     /// What this disk can do: one process, 4 KiB and an fdatasync, again and again.
     pub(super) raw_syncs_per_second: f64,
     pub(super) seconds: f64,
@@ -47,6 +49,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fsyncs: Vec<String> =
             self.fsyncs_per_1000_writes.iter().map(|it| format!("{it:.0}")).collect();
+        let forgotten: Vec<String> = self.forgotten.iter().map(u64::to_string).collect();
         let rows = [
             ("writes per second", String::new()),
             ("  before the leader is killed", format!("{:.0}", self.writes_per_second_before)),
@@ -59,6 +62,7 @@ impl fmt::Display for Report {
             ("  max", format!("{:.0}", self.latency_max_ms)),
             ("time without a leader, ms", format!("{:.0}", self.leaderless_ms)),
             ("fsyncs per 1,000 writes, per node", fsyncs.join(" ")),
+            ("entries let go of, per node", forgotten.join(" ")),
             ("reads per second", format!("{:.0}", self.reads_per_second)),
             ("fail-overs", self.failovers.to_string()),
             ("refused", self.refused.to_string()),

@@ -12,7 +12,6 @@ use quorate_consensus::raft::Raft;
 use quorate_core::{Instant, Wire as _};
 use quorate_transport::tcp::Tcp;
 use quorate_transport::{Decoder, Frame, FrameError, Handle};
-use quorate_wal::Wal;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::application::{Reply, Store};
 use super::wire::{Request, Response};
+use crate::raft_store::RaftStore;
 
 /// What the connections of a node share.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Shared {
     id: NodeId,
     handle: Handle<Raft, Store>,
     peers: Tcp,
-    log: Wal,
+    storage: RaftStore,
     bad_frames: AtomicU64,
     bad_requests: AtomicU64,
 }
@@ -47,6 +47,9 @@ pub(super) struct Status {
     pub(super) commit_index: u64,
     pub(super) delivered: u64,
     pub(super) keys: usize,
+    /// The entry of the newest snapshot, and the first that is still in the log.
+    pub(super) snapshot_index: u64,
+    pub(super) first_index: u64,
     pub(super) syncs: u64,
     pub(super) disk_full: bool,
     pub(super) leader_changes: u64,
@@ -57,9 +60,23 @@ pub(super) struct Status {
 }
 
 impl Node {
-    pub(super) fn new(id: NodeId, handle: Handle<Raft, Store>, peers: Tcp, log: Wal) -> Self {
+    pub(super) fn new(
+        id: NodeId,
+        handle: Handle<Raft, Store>,
+        peers: Tcp,
+        storage: RaftStore,
+    ) -> Self {
         let (bad_frames, bad_requests) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Shared { id, handle, peers, log, bad_frames, bad_requests }))
+        Self(Arc::new(Shared { id, handle, peers, storage, bad_frames, bad_requests }))
+    }
+
+    /// Lets go of the log that all nodes have, whenever this one leads.
+    pub(super) async fn forget_now_and_then(&self) {
+        loop {
+            sleep(FORGET_EVERY).await;
+            // One that cannot be asked now is asked again.
+            _ = self.0.handle.with(|raft, store, now| store.propose_to_forget(raft, now)).map(drop);
+        }
     }
 
     /// Answers one request.
@@ -114,13 +131,14 @@ impl Node {
                 store.key_count(),
                 store.is_full(),
                 store.leader_changes,
+                store.snapshot_index(),
             )
         });
         let told = match asked {
             Ok(call) => call.await,
             Err(error) => Err(error),
         };
-        let (raft, delivered, keys, disk_full, leader_changes) = match told {
+        let (raft, delivered, keys, disk_full, leader_changes, snapshot_index) = match told {
             Ok(told) => told,
             Err(error) => return Response::Busy(error.to_string()),
         };
@@ -135,7 +153,9 @@ impl Node {
             commit_index: raft.commit_index.0,
             delivered,
             keys,
-            syncs: self.0.log.stats().syncs,
+            snapshot_index,
+            first_index: self.0.storage.start().index.0 + 1,
+            syncs: self.0.storage.records().wal().stats().syncs,
             disk_full,
             leader_changes,
             bad_frames: self.0.bad_frames.load(Ordering::Relaxed) + peers.bad_frames,
@@ -242,6 +262,9 @@ const REQUESTS_MAX: usize = 256;
 
 /// Clients at a time.
 const CONNECTIONS_MAX: usize = 512;
+
+/// How often a leader looks whether some of the log can go.
+const FORGET_EVERY: Duration = Duration::from_millis(50);
 
 /// How long an answer may take to leave.
 const WRITE_WITHIN: Duration = Duration::from_secs(15);

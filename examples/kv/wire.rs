@@ -106,6 +106,19 @@ pub struct Stored {
     pub operation: Operation,
 }
 
+/// What an entry of the log says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Command {
+    /// A change.
+    Change(Stored),
+    /// Every node has the entries up to here: they may go, once they are in a snapshot. A leader
+    /// says so; no client can.
+    Forget {
+        /// The last entry that may go.
+        to: u64,
+    },
+}
+
 impl From<Outcome> for Response {
     fn from(outcome: Outcome) -> Self {
         match outcome {
@@ -174,6 +187,26 @@ impl Wire for Stored {
     }
 }
 
+impl Wire for Command {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Change(stored) => stored.encode(out),
+            Self::Forget { to } => {
+                out.put_u8(KIND_FORGET);
+                out.put_u64_le(*to);
+            }
+        }
+    }
+
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        if input.first() != Some(&KIND_FORGET) {
+            return Stored::decode(input).map(Self::Change);
+        }
+        input.advance(1);
+        Ok(Self::Forget { to: input.try_get_u64_le()? })
+    }
+}
+
 impl Response {
     /// Returns the status and the body.
     #[must_use]
@@ -233,12 +266,12 @@ impl fmt::Display for Operation {
     }
 }
 
-fn put_field(field: &Bytes, out: &mut BytesMut) {
+pub(super) fn put_field(field: &Bytes, out: &mut BytesMut) {
     out.put_u32_le(u32::try_from(field.len()).expect("a field is below 4 GiB"));
     out.put_slice(field);
 }
 
-fn take_field(input: &mut Bytes) -> Result<Bytes, DecodeError> {
+pub(super) fn take_field(input: &mut Bytes) -> Result<Bytes, DecodeError> {
     let needed = input.try_get_u32_le()? as usize;
     take_bytes(input, needed)
 }
@@ -263,6 +296,7 @@ const KIND_DELETE: u8 = 2;
 const KIND_CAS: u8 = 3;
 const KIND_GET: u8 = 4;
 const KIND_STATUS: u8 = 5;
+const KIND_FORGET: u8 = 6;
 
 const STATUS_DONE: u16 = 0;
 const STATUS_VALUE: u16 = 1;

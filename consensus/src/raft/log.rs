@@ -19,9 +19,11 @@ use crate::{Entry, Index, LogId, Term};
 ///
 /// - `cached` ends at `last_index`, without gaps; what is before it is at most `durable_index`.
 /// - `terms` rises in both index and term.
-/// - `durable_index <= last_index`.
+/// - `start.index <= durable_index <= last_index`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Log {
+    /// The last entry that is gone: all up to it are committed, and in a snapshot.
+    start: LogId,
     /// Where each term begins.
     terms: Vec<(Index, Term)>,
     last_index: Index,
@@ -32,6 +34,19 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Makes an empty log behind `start`.
+    pub(super) fn after(start: LogId) -> Self {
+        let is_begun = start.index == Index::ZERO;
+        let terms = if is_begun { Vec::new() } else { vec![(start.index, start.term)] };
+        let (last_index, durable_index) = (start.index, start.index);
+        Self { start, terms, last_index, durable_index, ..Self::default() }
+    }
+
+    /// Returns the last entry that is gone.
+    pub(super) const fn start(&self) -> LogId {
+        self.start
+    }
+
     /// Adds an entry behind the last.
     pub(super) fn push(&mut self, entry: Entry) {
         assert!(entry.index == self.last_index.next(), "{entry} after {}", self.last_index);
@@ -89,21 +104,23 @@ impl Log {
         LogId { term, index: self.last_index }
     }
 
-    /// Returns the term at `index`, 0 before the log, `None` after it. O(log t) for t terms.
+    /// Returns the term at `index`, 0 before the first entry of all, `None` where the log is not.
+    /// O(log t) for t terms.
     pub(super) fn term_at(&self, index: Index) -> Option<Term> {
-        if self.last_index < index {
+        if self.last_index < index || index < self.start.index {
             return None;
         }
         let run = self.terms.partition_point(|(first, _)| *first <= index);
         Some(run.checked_sub(1).map_or(Term(0), |run| self.terms[run].1))
     }
 
-    /// Returns the last entry at or before `id.index` whose term is not above `id.term`.
+    /// Returns the last entry at or before `id.index` whose term is not above `id.term`; the one
+    /// that the log begins after, if that is gone.
     pub(super) fn last_at_or_before(&self, id: LogId) -> LogId {
         let mut index = id.index.min(self.last_index);
         loop {
             let run = self.terms.partition_point(|(first, _)| *first <= index);
-            let Some(run) = run.checked_sub(1) else { return LogId::default() };
+            let Some(run) = run.checked_sub(1) else { return self.start };
             let (first, term) = self.terms[run];
             if term <= id.term {
                 return LogId { term, index };

@@ -95,6 +95,10 @@ impl Raft {
                 let common = self.log.last_at_or_before(hint).index;
                 if let Some(peer) = self.peer_mut(from, round) {
                     peer.probe_after(common);
+                    if hint.index < common {
+                        // What it lacks is gone here. It is asked again with every beat.
+                        peer.pause();
+                    }
                     self.is_flush_due = true;
                 }
                 self.confirm_rounds();

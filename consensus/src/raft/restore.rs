@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::log::Log;
 use super::read::ConfirmedReads;
 use super::{Config, ConfigError, HardState, Raft, ReadId, Record, State, Stats};
-use crate::{Entry, Index, Term};
+use crate::{Entry, Index, LogId, Term};
 
 /// Why a node cannot start from its records.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -33,6 +33,14 @@ pub enum RestoreError {
         applied: Index,
         /// The last entry.
         last: Index,
+    },
+    /// The application is behind where the log begins: what it lacks is gone. Its snapshot is lost.
+    #[error("the application is at {applied}, the log begins after {start}")]
+    AppliedBeforeLog {
+        /// Where the application is.
+        applied: Index,
+        /// The last entry that is gone.
+        start: Index,
     },
     /// A term falls, or is above the hard state's: the storage lost records, or has another
     /// node's.
@@ -75,8 +83,33 @@ impl Raft {
         seed: u64,
         now: Instant,
     ) -> Result<Self, RestoreError> {
+        Self::restore_after(config, LogId::default(), records, applied, seed, now)
+    }
+
+    /// As [`restore`](Self::restore), of a node whose storage let go of the entries up to `start`,
+    /// with it. All of them must be committed, replicated to every voter, and in the application:
+    /// see [`Status::replicated_index`](super::Status::replicated_index). `records` begin with a
+    /// hard state, the last one that came before them, and their entries with the one behind
+    /// `start`.
+    ///
+    /// A follower that needs an entry that is gone, because it lost its own log, waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`restore`](Self::restore).
+    pub fn restore_after(
+        config: Config,
+        start: LogId,
+        records: impl IntoIterator<Item = Record>,
+        applied: Index,
+        seed: u64,
+        now: Instant,
+    ) -> Result<Self, RestoreError> {
         config.check()?;
-        let (mut hard_state, mut log) = (HardState::default(), Log::default());
+        if applied < start.index {
+            return Err(RestoreError::AppliedBeforeLog { applied, start: start.index });
+        }
+        let (mut hard_state, mut log) = (HardState::default(), Log::after(start));
         for record in records {
             match record {
                 Record::HardState(state) if state.term < hard_state.term => {
@@ -95,8 +128,13 @@ impl Raft {
         if last < applied && config.voters.voters().len() == 1 {
             return Err(RestoreError::AppliedBeyondLog { applied, last });
         }
+        if hard_state.term < start.term {
+            let (latest, found) = (start.term, hard_state.term);
+            return Err(RestoreError::TermFell { latest, found });
+        }
         let mut raft = Self::start(config, hard_state, log, seed, now);
         raft.last_delivered = applied;
+        raft.commit_index = start.index;
         Ok(raft)
     }
 
@@ -135,7 +173,7 @@ impl Raft {
 /// Replaces everything in `log` from the first of `entries` on.
 fn replay(log: &mut Log, entries: Vec<Entry>, term: Term) -> Result<(), RestoreError> {
     let Some(first) = entries.first().map(|entry| entry.index) else { return Ok(()) };
-    if first == Index::ZERO || log.last_index().next() < first {
+    if first <= log.start().index || log.last_index().next() < first {
         return Err(RestoreError::Gap { last: log.last_index(), found: first });
     }
     log.truncate_suffix(first);

@@ -42,6 +42,11 @@ pub struct Status {
     pub commit_index: Index,
     /// The last entry handed to the application.
     pub last_delivered: Index,
+    /// The last entry that is gone: see [`Raft::restore_after`].
+    pub start_index: Index,
+    /// The last entry that every voter holds durably, as far as this leader knows; 0 elsewhere. Up
+    /// to here a storage may let go of entries, once it is applied.
+    pub replicated_index: Index,
 }
 
 /// What a node let pass. `ignored_strangers` and `ignored_nonsense` say that a peer is broken, or
@@ -66,7 +71,7 @@ pub struct Stats {
 }
 
 impl Raft {
-    /// Returns where this node stands. O(1).
+    /// Returns where this node stands. O(voters).
     #[must_use]
     pub fn status(&self) -> Status {
         Status {
@@ -78,7 +83,19 @@ impl Raft {
             durable_index: self.log.durable_index(),
             commit_index: self.commit_index,
             last_delivered: self.last_delivered,
+            start_index: self.log.start().index,
+            replicated_index: self.replicated_index(),
         }
+    }
+
+    fn replicated_index(&self) -> Index {
+        let State::Lead(lead) = &self.state else { return Index::ZERO };
+        let matched = self.config.voters.voters().iter().map(|node| match lead.peers.get(node) {
+            Some(peer) => peer.match_index,
+            None if *node == self.config.id => self.log.durable_index(),
+            None => Index::ZERO,
+        });
+        matched.min().unwrap_or(Index::ZERO).min(self.commit_index)
     }
 
     /// Returns what was let pass.
