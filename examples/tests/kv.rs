@@ -170,7 +170,7 @@ fn content(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let read = |entry: &fs::DirEntry| {
         Ok((entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?))
     };
-    entries.iter().map(read).collect()
+    entries.iter().filter(|entry| entry.path().is_file()).map(read).collect()
 }
 
 #[test]
@@ -234,6 +234,43 @@ fn nothing_acknowledged_is_lost_when_any_or_all_are_killed() -> Result {
             assert_eq!(cluster.get(&format!("{when}-{round}"))?, value);
         }
     }
+    Ok(())
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a snapshot takes its time")]
+fn nodes_start_again_from_snapshots_and_what_is_left_of_the_log() -> Result {
+    let mut cluster = Cluster::start(3)?;
+    cluster.put("first", "1")?;
+    let mut first = Vec::new();
+    for _ in 0..20 {
+        let loaded = cluster.ask(&["load", "--clients", "8", "--writes", "2000"])?;
+        assert!(loaded.status.success(), "{loaded:?}");
+        std::thread::sleep(Duration::from_millis(300));
+        let statuses = cluster.statuses()?;
+        first = statuses.iter().filter_map(|it| it["first_index"].as_u64()).collect();
+        if first.len() == 3 && first.iter().all(|index| 1 < *index) {
+            break;
+        }
+    }
+    assert!(first.len() == 3 && first.iter().all(|index| 1 < *index), "nothing went: {first:?}");
+    cluster.put("last", "2")?;
+    for id in 1..=3 {
+        cluster.kill(id)?;
+    }
+    for id in 1..=3 {
+        cluster.start_node(id)?;
+    }
+    assert_eq!((cluster.get("first")?, cluster.get("last")?), ("1".into(), "2".into()));
+    let delivered = cluster.status(1)?["delivered"].as_u64().ok_or("it is a number")?;
+    assert!(delivered < first[0], "what is in the snapshot was not delivered again");
+
+    // Without its snapshots a node has no right to go on: it says so, and changes nothing.
+    cluster.kill(1)?;
+    let data = cluster.data(1);
+    fs::remove_dir_all(data.join("snapshots"))?;
+    let said = cluster.refuses(1, &data)?;
+    assert!(said.contains("the application is at 0, the log begins after "), "{said}");
     Ok(())
 }
 
