@@ -240,8 +240,14 @@ impl<D: Disk> State<D> {
         groups.iter().for_each(|it| it.drop_number.store(self.drops, Ordering::Relaxed));
         self.forget_heard();
         let settled = groups.iter().flat_map(|it| it.settle(Err(WriteError::DiskFull)));
-        let wakers = settled.chain(self.watchers.take_due()).collect();
+        let mut wakers: Vec<Waker> = settled.chain(self.watchers.take_due()).collect();
         self.dropped.extend(groups);
+        // The sync that those wait for whose groups are written is gone: one of them asks for
+        // another.
+        for group in &self.unsynced {
+            group.done.notify_all();
+            wakers.append(&mut group.take_wakers());
+        }
         self.backlog_bytes = 0;
         self.tip = Tip::written(&self.segments);
         wakers
