@@ -99,6 +99,33 @@ fn an_interval_syncs_when_it_is_over_and_not_before() {
 }
 
 #[test]
+fn an_interval_is_kept_across_a_roll() {
+    let (disk, config) = (Disk::new(), with(Durability::Interval(Duration::from_millis(10))));
+    let wal = open(&disk, &config);
+    wal.append(vec![1; 900]).and_then(|ack| ack.wait()).expect("the disk is sound");
+    let next = wal.append(vec![2; 900]).expect("within limits");
+    wal.handle_timeout(at(9));
+    next.wait().expect("the disk is sound");
+    assert_eq!(wal.durable_end(), Index(2), "the roll synced what was before");
+    assert_eq!(wal.poll_timeout(), Some(at(10)), "it was appended at 0");
+}
+
+#[test]
+fn what_is_written_is_synced_in_time_though_the_disk_was_full() {
+    let (disk, config) = (Disk::new(), with(Durability::Interval(Duration::from_millis(10))));
+    let wal = open(&disk, &config);
+    append(&wal, "one");
+    drop(wal.append("two").expect("within limits"));
+    disk.set_capacity(disk.used_bytes());
+    wal.handle_timeout(at(10));
+    disk.clear_capacity();
+    assert_eq!((wal.durable_end(), wal.next_index()), (Index(1), Index(2)));
+    assert_eq!(wal.poll_timeout(), Some(at(20)));
+    wal.handle_timeout(at(20));
+    assert_eq!(wal.durable_end(), Index(2));
+}
+
+#[test]
 fn an_idle_log_leaves_a_mark_and_rot_in_its_last_group_is_then_seen() {
     let (disk, mut config) = (Disk::new(), config());
     config.idle_mark = Some(Duration::from_millis(50));

@@ -227,7 +227,7 @@ impl<F: File> Job<F> {
     }
 
     /// Takes note of how far the roll came.
-    fn apply_roll<D: Disk<File = F>>(&mut self, config: &Config, state: &mut State<D>) {
+    fn apply_roll<D: Disk<File = F>>(&mut self, state: &mut State<D>) {
         state.spares.extend(self.spare.take());
         let Some(roll) = self.roll.take() else {
             state.segments.active.file_bytes = self.file_bytes;
@@ -240,9 +240,7 @@ impl<F: File> Job<F> {
             active.sealed_at_ms = roll.sealed_at_ms;
         }
         if roll.is_synced && state.synced.end != active.content.end {
-            state.take_sync(config);
-            // What is in flight is still to be synced.
-            state.timers.take_change(config);
+            state.take_synced();
         }
         if let Some(file) = roll.next {
             let mut next = Active::new(roll.header, file);
@@ -254,14 +252,10 @@ impl<F: File> Job<F> {
     }
 
     /// Takes note of what was done, whatever came of it. Returns the chunk.
-    pub(super) fn finish<D: Disk<File = F>>(
-        mut self,
-        config: &Config,
-        state: &mut State<D>,
-    ) -> (Chunk, u64) {
+    pub(super) fn finish<D: Disk<File = F>>(mut self, state: &mut State<D>) -> (Chunk, u64) {
         state.stats.syncs += self.syncs;
         state.stats.bytes_written += self.bytes_written;
-        self.apply_roll(config, state);
+        self.apply_roll(state);
         (self.chunk, self.file_bytes)
     }
 }

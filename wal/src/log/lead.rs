@@ -130,14 +130,14 @@ impl<D: Disk> Shared<D> {
             result = self.run(state, &group, &mut job);
         }
         state.in_flight = None;
-        let (chunk, file_bytes) = job.finish(&self.config, state);
+        let (chunk, file_bytes) = job.finish(state);
         let wakers = match result {
             // A sync of the folder failed meanwhile, and this one may have needed it.
             Ok(()) if state.poison.is_some() => {
                 state.poison(Some(&group), io::Error::other("the log failed"))
             }
             Ok(()) => state.succeed(&self.config, chunk, file_bytes),
-            Err(Failure::Full) => state.drop_waiting(&group),
+            Err(Failure::Full) => state.drop_waiting(&self.config, &group),
             Err(Failure::Broken(error)) => state.poison(Some(&group), error),
         };
         state.flight_floor = u64::MAX;
@@ -216,7 +216,7 @@ impl<D: Disk> State<D> {
             self.spare.clear();
         }
         if chunk.is_synced {
-            self.take_sync(config);
+            self.take_sync();
         }
         let mut wakers = if chunk.is_synced || config.durability != Durability::Always {
             chunk.group.settle(Ok(()))
@@ -232,7 +232,7 @@ impl<D: Disk> State<D> {
     }
 
     /// There is no room: everything that waits is gone, and the log is as it is on disk.
-    fn drop_waiting(&mut self, group: &Arc<Group>) -> Vec<Waker> {
+    fn drop_waiting(&mut self, config: &Config, group: &Arc<Group>) -> Vec<Waker> {
         self.take_back_waiting();
         let mut groups = vec![Arc::clone(group)];
         groups.extend(self.queue.drain(..).map(|chunk| chunk.group));
@@ -250,6 +250,10 @@ impl<D: Disk> State<D> {
         }
         self.backlog_bytes = 0;
         self.tip = Tip::written(&self.segments);
+        if self.synced.end != self.segments.active.content.end {
+            // What is written is still to be synced, and what was due for that is gone.
+            self.timers.take_change(config);
+        }
         wakers
     }
 

@@ -26,13 +26,11 @@ impl Timers {
         self.mark_due = config.idle_mark.map(|idle| self.now + idle);
     }
 
-    /// Takes note that all is durable, but for what `waits`.
-    pub(crate) fn take_sync(&mut self, config: &Config, waits: bool) {
-        self.sync_due = None;
-        if let Durability::Interval(interval) = config.durability
-            && waits
-        {
-            self.sync_due = Some(self.now + interval);
+    /// Takes note that all that is written is durable. What else `waits` is not due later for that:
+    /// when it came, nobody knows.
+    pub(crate) const fn take_sync(&mut self, waits: bool) {
+        if !waits {
+            self.sync_due = None;
         }
     }
 }
