@@ -1,7 +1,11 @@
 //! When an acknowledgement is given, and what is due when.
 
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use futures::Stream as _;
 use quorate_core::Instant;
 use quorate_sim::{Disk, Op};
 use quorate_wal::{Config, Durability, Index, Retention, Visible, Wal, WriteError};
@@ -146,6 +150,59 @@ fn an_idle_log_leaves_a_mark_and_rot_in_its_last_group_is_then_seen() {
     assert!(disk.flip(name, 64 + 32 + 24, 0), "the second record");
     let error = Wal::open_on(disk, config).map(drop).expect_err("it was certified");
     assert!(error.to_string().contains("record 2"), "{error}");
+}
+
+#[test]
+fn marks_count_as_bytes_of_their_segment() {
+    let (disk, mut config) = (Disk::new(), config());
+    config.idle_mark = Some(Duration::from_millis(10));
+    let wal = open(&disk, &config);
+    for round in 1..=40 {
+        append(&wal, "a");
+        wal.handle_timeout(at(20 * round));
+    }
+    let content = disk.content("00000000000000000001.wal").expect("nothing was freed");
+    assert!(content.len() < 1_024 + 150, "the Seal comes on top of 1 KiB: {}", content.len());
+}
+
+/// Closes a log that has no room for its Mark, and opens it again, without room to copy its tail.
+struct Reopen {
+    wal: Mutex<Option<Wal<Disk>>>,
+    next: Mutex<Option<Wal<Disk>>>,
+    disk: Disk,
+}
+
+impl Wake for Reopen {
+    fn wake(self: Arc<Self>) {
+        let wal = self.wal.lock().expect("nobody panics with it").take();
+        let Some(wal) = wal else { return };
+        self.disk.set_capacity(self.disk.used_bytes());
+        assert!(matches!(wal.close(), Err(WriteError::DiskFull)));
+        let next = open(&self.disk, &config());
+        self.disk.clear_capacity();
+        append(&next, "next");
+        *self.next.lock().expect("nobody panics with it") = Some(next);
+    }
+}
+
+#[test]
+fn no_mark_is_left_once_the_lock_is_given_up() {
+    let (disk, mut config) = (Disk::new(), with(Durability::Interval(Duration::from_millis(10))));
+    config.idle_mark = Some(Duration::from_millis(10));
+    let wal = open(&disk, &config);
+    append(&wal, "one");
+    let mut tail = wal.tail(Index(1), Visible::Durable);
+    let reopen = Arc::new(Reopen {
+        wal: Mutex::new(Some(wal.clone())),
+        next: Mutex::default(),
+        disk: disk.clone(),
+    });
+    let waker = Waker::from(Arc::clone(&reopen));
+    assert!(Pin::new(&mut tail).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    wal.handle_timeout(at(10));
+    let next = reopen.next.lock().expect("nobody panics with it").take();
+    drop(next.expect("the tail was woken by the sync"));
+    assert_eq!(read_all(&open(&disk, &self::config())), ["one", "next"]);
 }
 
 #[test]

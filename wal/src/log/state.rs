@@ -329,6 +329,7 @@ impl<D: Disk> State<D> {
         frame::put(&mut frames, Kind::Mark, floor, &[], salt);
         frame::end_batch(&mut frames, 0);
         self.backlog_bytes += frames.len();
+        self.tip.offset += frames.len() as u64;
         let mut chunk = Chunk::new(sequence, salt, frames, floor);
         chunk.is_synced = true;
         let group = Arc::clone(&chunk.group);

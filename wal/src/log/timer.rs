@@ -53,8 +53,13 @@ impl<D: Disk> Wal<D> {
             (if is_open { state.sync_group() } else { None }, is_mark_due && is_open)
         };
         let synced = group.map_or(Ok(()), |group| self.shared.wait(&group));
-        let mark =
-            if is_idle && synced.is_ok() { self.shared.state.lock().stage_mark() } else { None };
+        let mark = if is_idle && synced.is_ok() {
+            let mut state = self.shared.state.lock();
+            // It may have failed or been closed meanwhile, and another may hold the lock.
+            if state.check_open().is_ok() { state.stage_mark() } else { None }
+        } else {
+            None
+        };
         // Whoever appends or syncs next hears of a failure.
         _ = mark.map(|group| self.shared.wait(&group));
     }
