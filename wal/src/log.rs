@@ -352,8 +352,10 @@ impl<D: Disk> Wal<D> {
         // What others find in the folder is the log and nothing else. If it stays, it does no harm.
         state.spares.drain(..).for_each(|spare| spare.remove(&self.shared.disk));
         let is_recycled = matches!(self.shared.config.preallocate, Preallocate::Recycle { .. });
-        if is_recycled && outcome.is_ok() && !state.is_read_only() {
-            let active = &state.segments.active;
+        let active = &state.segments.active;
+        // A file that is sealed ends with its Seal.
+        let is_longer = is_recycled && active.sealed.is_none();
+        if is_longer && outcome.is_ok() && !state.is_read_only() {
             _ = active.file.set_len(active.content.end).and_then(|()| active.file.sync_data());
         }
         state.lock = None;

@@ -25,7 +25,7 @@ pub(super) struct Job<F> {
     promise: u64,
     roll: Option<Roll<F>>,
     /// A file to make the next segment of.
-    spare: Option<Spare>,
+    pub(super) spare: Option<Spare>,
     syncs: u64,
     bytes_written: u64,
 }
@@ -214,7 +214,10 @@ impl<F: File> Job<F> {
             Some(spare) => {
                 self.file_bytes = spare.file_bytes.max(config.segment_bytes.into());
                 self.file_bytes = self.file_bytes.max(roll.header.end() + HEAD_BYTES as u64);
-                segment::recycle(disk, &roll.header, &spare, self.file_bytes)
+                let made = segment::recycle(disk, &roll.header, &spare, self.file_bytes);
+                // Without room for it, it is still there.
+                self.spare = made.is_err().then_some(spare);
+                made
             }
             None => segment::create(disk, &roll.header),
         };

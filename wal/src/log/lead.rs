@@ -124,8 +124,10 @@ impl<D: Disk> Shared<D> {
         state.is_flight_synced = chunk.is_synced;
         let mut job = Job::new(state, chunk);
         let mut result = self.run(state, &group, &mut job);
-        if matches!(result, Err(Failure::Full)) && !state.spares.is_empty() {
-            let spares = std::mem::take(&mut state.spares);
+        let has_spares = job.spare.is_some() || !state.spares.is_empty();
+        if matches!(result, Err(Failure::Full)) && has_spares {
+            let mut spares = std::mem::take(&mut state.spares);
+            spares.extend(job.spare.take());
             MutexGuard::unlocked(state, || spares.iter().for_each(|it| it.remove(&self.disk)));
             result = self.run(state, &group, &mut job);
         }
