@@ -65,8 +65,9 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) state: Mutex<State<D>>,
     /// Wakes an I/O thread.
     io_turn: Condvar,
-    /// Held while segments are removed, so that they go in order.
-    removing: Mutex<()>,
+    /// Held while segments are removed, so that they go in order, and by who needs that none does.
+    /// Taken before `state`.
+    pub(crate) removing: Mutex<()>,
 }
 
 /// What a log did since it was opened. Numbers only rise. What is only written, by

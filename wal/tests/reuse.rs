@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
 
-use quorate_wal::{Wal, WriteError};
+use quorate_wal::{Index, Preallocate, ReadError, Wal, WriteError};
 
 use hooked::{At, Hooked};
-use small::config;
+use small::{config, read_all};
 
 #[path = "small/hooked.rs"]
 mod hooked;
@@ -61,5 +63,83 @@ fn who_waits_for_what_was_flushed_is_woken_when_the_thread_ends() {
         let poll = Pin::new(&mut flushed).poll(&mut Context::from_waker(&waker));
         drop(thread);
         assert!(poll.is_ready() || 0 < woken.0.load(Ordering::SeqCst), "round {round}");
+    }
+}
+
+/// A log of 12 records of 1,000 bytes, three in a segment, whose files are used again.
+fn recycled(disk: &Hooked, files: usize) -> Wal<Hooked> {
+    let mut config = config();
+    config.preallocate = Preallocate::Recycle { files };
+    config.segment_bytes = 4_096;
+    let (wal, _) = Wal::open_on(disk.clone(), config).expect("the disk is empty");
+    append(&wal, 1..=12);
+    wal
+}
+
+fn append(wal: &Wal<Hooked>, bytes: impl IntoIterator<Item = u8>) {
+    for byte in bytes {
+        wal.append(vec![byte; 1_000]).and_then(|ack| ack.wait()).expect("there is room");
+    }
+}
+
+/// Lets go of all that is sealed, and writes over it.
+fn write_over(wal: &Wal<Hooked>) {
+    for round in 0..6 {
+        wal.truncate_prefix(wal.next_index()).expect("there is room");
+        append(wal, [100 + round; 3]);
+    }
+}
+
+#[test]
+fn a_record_is_not_restored_into_another_life_of_its_file() {
+    let disk = Hooked::default();
+    let wal = recycled(&disk, 1);
+    assert!(disk.disk.flip("00000000000000000001.wal", 64 + 24 + 500, 0));
+    let other = wal.clone();
+    let (sender, receiver) = mpsc::channel();
+    disk.before(At::Write, 1, move || {
+        let work = thread::spawn(move || {
+            other.truncate_prefix(Index(10)).expect("there is room");
+            other.roll().expect("there is room");
+            append(&other, 101..=103);
+        });
+        // It may have to wait for who restores.
+        for _ in 0..30 {
+            if !work.is_finished() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        sender.send(work).expect("it is waited for");
+    });
+    wal.restore(Index(1), &[1; 1_000]).expect("it is what stood there");
+    let work = receiver.recv().expect("it was begun");
+    work.join().expect("it has what it needs");
+    let found: Vec<u8> = read_all(&wal).iter().map(|record| record[0]).collect();
+    assert_eq!(found, [10, 11, 12, 101, 102, 103]);
+    wal.verify().expect("nothing is damaged");
+}
+
+#[test]
+fn files_that_are_used_again_are_no_damage_to_who_reads_them() {
+    for nth in 1..40 {
+        let disk = Hooked::default();
+        let wal = recycled(&disk, 2);
+        let other = wal.clone();
+        disk.before(At::Read, nth, move || write_over(&other));
+        wal.verify().unwrap_or_else(|error| panic!("read {nth}: {error}"));
+    }
+    for nth in 1..6 {
+        let disk = Hooked::default();
+        let wal = recycled(&disk, 2);
+        let other = wal.clone();
+        disk.before(At::Read, nth, move || write_over(&other));
+        for item in wal.records(Index(1)..Index(4)) {
+            match item {
+                Ok((index, record)) => assert_eq!(u64::from(record[999]), index.0),
+                Err(error) => {
+                    assert!(matches!(error, ReadError::Compacted { .. }), "read {nth}: {error}");
+                }
+            }
+        }
     }
 }

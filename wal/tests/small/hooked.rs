@@ -9,6 +9,7 @@ use quorate_sim::Disk;
 /// Before which operation of files it happens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum At {
+    Read,
     Write,
 }
 
@@ -96,7 +97,7 @@ impl quorate_core::File for HookedFile {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
-
+        self.pass(At::Read);
         let short = out.len().min(512);
         self.file.read_at(offset, &mut out[..short])
     }
