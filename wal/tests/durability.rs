@@ -326,6 +326,21 @@ fn flushes_waits_and_an_io_thread_go_together() {
 }
 
 #[test]
+fn a_roll_costs_four_syncs_with_what_was_appended_before() {
+    let (disk, config) = (Disk::new(), config());
+    let wal = open(&disk, &config);
+    drop(wal.append("a").expect("within limits"));
+    let before = wal.stats().syncs;
+    wal.roll().expect("the disk is sound");
+    assert_eq!(wal.stats().syncs, before + 4, "records, Seal, header, folder");
+    drop(wal);
+    disk.crash_losing_unsynced();
+    let wal = open(&disk, &config);
+    assert_eq!((read_all(&wal).len(), wal.stats().rolls), (1, 0));
+    append(&wal, "b");
+}
+
+#[test]
 fn a_roll_seals_what_there_is_and_only_that() {
     let disk = Disk::new();
     let wal = open(&disk, &config());

@@ -102,7 +102,9 @@ impl<F: File> Job<F> {
         if !self.chunk.frames.is_empty() {
             self.write(config)?;
         }
-        if self.chunk.is_synced && !planted(Trap::AckBeforeSync) {
+        // A segment that was made just now is durable as it is.
+        let is_durable = self.roll.is_some() && self.chunk.frames.is_empty();
+        if self.chunk.is_synced && !is_durable && !planted(Trap::AckBeforeSync) {
             let mut synced = self.file.sync_data();
             if synced.is_err() && planted(Trap::RetryFailedSync) {
                 synced = self.file.sync_data();
