@@ -1,6 +1,7 @@
 //! What happens between two operations of the disk: files that are used again while somebody reads
 //! or restores them, and waits that lose what they wait for.
 
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -8,7 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use quorate_wal::{Index, Preallocate, ReadError, Wal, WriteError};
+use quorate_sim::Op;
+use quorate_wal::{Durability, Index, Preallocate, ReadError, Wal, WriteError};
 
 use hooked::{At, Hooked};
 use small::{config, read_all};
@@ -64,6 +66,28 @@ fn who_waits_for_what_was_flushed_is_woken_when_the_thread_ends() {
         drop(thread);
         assert!(poll.is_ready() || 0 < woken.0.load(Ordering::SeqCst), "round {round}");
     }
+}
+
+#[test]
+fn a_full_disk_does_not_bring_back_what_a_failed_sync_put_in_doubt() {
+    let (disk, mut config) = (Hooked::default(), config());
+    config.durability = Durability::Never;
+    let (wal, _) = Wal::open_on(disk.clone(), config).expect("the disk is empty");
+    let append = || wal.append(vec![1; 100]).and_then(|ack| ack.wait());
+    append().expect("there is room");
+    wal.sync().expect("the disk is sound");
+    append().expect("there is room");
+    assert!(disk.disk.flip("00000000000000000001.wal", 64 + 24 + 50, 0));
+    disk.disk.set_capacity(disk.disk.used_bytes());
+    let (other, faults) = (wal.clone(), disk.disk.clone());
+    disk.before(At::Write, 1, move || {
+        faults.fail(Op::Sync, 1, ErrorKind::Other);
+        other.restore(Index(1), &[1; 100]).expect_err("its sync fails");
+        assert_eq!(other.next_index(), Index(2), "the second is in doubt");
+    });
+    let outcome = append();
+    assert!(matches!(outcome, Err(WriteError::Poisoned { .. })), "{outcome:?}");
+    assert_eq!((wal.durable_end(), wal.next_index()), (Index(2), Index(2)));
 }
 
 /// A log of 12 records of 1,000 bytes, three in a segment, whose files are used again.

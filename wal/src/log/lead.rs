@@ -134,8 +134,9 @@ impl<D: Disk> Shared<D> {
         state.in_flight = None;
         let (chunk, file_bytes) = job.finish(state);
         let wakers = match result {
-            // A sync of the folder failed meanwhile, and this one may have needed it.
-            Ok(()) if state.poison.is_some() => {
+            // Another sync failed meanwhile, and this one may have needed it. What was in doubt
+            // then stays so.
+            Ok(()) | Err(Failure::Full) if state.poison.is_some() => {
                 state.poison(Some(&group), io::Error::other("the log failed"))
             }
             Ok(()) => state.succeed(&self.config, chunk, file_bytes),
