@@ -119,11 +119,12 @@ impl<D: Disk> Wal<D> {
     /// See [`OpenError`]: damage is named, and nothing is changed.
     pub fn open_on(disk: D, config: Config) -> Result<(Self, Recovered), OpenError> {
         let opened = recover::open(&disk, &config)?;
-        let state = Mutex::new(State::new(
-            opened.lock,
-            opened.segments,
-            opened.recovered.read_only.clone(),
-        ));
+        let read_only = opened.recovered.read_only.clone();
+        let mut state = State::new(opened.lock, opened.segments, read_only);
+        if !state.is_certified() {
+            state.timers.take_open(&config);
+        }
+        let state = Mutex::new(state);
         let (io_turn, removing) = (Condvar::new(), Mutex::new(()));
         let shared = Shared { disk, config, state, io_turn, removing };
         Ok((Self { shared: Arc::new(shared), told: AtomicU64::new(0) }, opened.recovered))

@@ -70,7 +70,8 @@ impl<D: Disk> Wal<D> {
         };
         let state = self.shared().state.lock();
         let segments = &state.segments;
-        let oldest = segments.sealed.first().map_or(segments.active.header.sequence, |it| it.sequence);
+        let oldest =
+            segments.sealed.first().map_or(segments.active.header.sequence, |it| it.sequence);
         if sequence < oldest { Ok(Verified::default()) } else { Err(error) }
     }
 
@@ -107,11 +108,7 @@ impl Verified {
 }
 
 /// Checks the frames up to `end`, which are durable.
-fn verify_frames<F: File>(
-    file: &F,
-    header: &Header,
-    end: u64,
-) -> Result<Verified, ReadError> {
+fn verify_frames<F: File>(file: &F, header: &Header, end: u64) -> Result<Verified, ReadError> {
     let mut source = Source::scan(file)?;
     let found = Header::read(&mut source)?;
     if found.as_ref() != Ok(&Ok(header.clone())) {

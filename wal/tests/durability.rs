@@ -341,6 +341,23 @@ fn a_roll_costs_four_syncs_with_what_was_appended_before() {
 }
 
 #[test]
+fn an_idle_log_that_was_killed_gets_its_mark_after_the_next_open() {
+    let (disk, mut config) = (Disk::new(), config());
+    config.idle_mark = Some(Duration::from_millis(10));
+    let wal = open(&disk, &config);
+    assert_eq!(wal.poll_timeout(), None, "there is nothing to certify");
+    append(&wal, "a");
+    drop(wal);
+    let wal = open(&disk, &config);
+    assert_eq!(wal.poll_timeout(), Some(at(10)));
+    wal.handle_timeout(at(10));
+    drop(wal);
+    assert_eq!(open(&disk, &config).poll_timeout(), None, "there is a Mark");
+    assert!(disk.flip("00000000000000000001.wal", 64 + 24, 0));
+    assert!(Wal::open_on(disk, config).is_err(), "damage is told from a torn write");
+}
+
+#[test]
 fn a_roll_seals_what_there_is_and_only_that() {
     let disk = Disk::new();
     let wal = open(&disk, &config());

@@ -26,6 +26,11 @@ impl Timers {
         self.mark_due = config.idle_mark.map(|idle| self.now + idle);
     }
 
+    /// Takes note that what was found at open is not certified.
+    pub(crate) fn take_open(&mut self, config: &Config) {
+        self.mark_due = config.idle_mark.map(|idle| self.now + idle);
+    }
+
     /// Takes note that all that is written is durable. What else `waits` is not due later for that:
     /// when it came, nobody knows.
     pub(crate) const fn take_sync(&mut self, waits: bool) {
@@ -39,8 +44,8 @@ impl<D: Disk> Wal<D> {
     /// Says that it is `now`: syncs what is due by [`Durability::Interval`], and leaves the Mark of
     /// [`Config::idle_mark`]. Times that go back are ignored.
     ///
-    /// Blocks for a write and a sync if something is due. What fails is told by the next append or
-    /// sync.
+    /// Blocks for a write and a sync if something is due. What fails is told by the next sync, a
+    /// failed sync by the next append too.
     pub fn handle_timeout(&self, now: Instant) {
         let (group, is_idle) = {
             let mut state = self.shared.state.lock();

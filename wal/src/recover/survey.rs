@@ -165,9 +165,7 @@ fn read_sealed<D: Disk>(disk: &D, config: &Config, sequence: u64) -> Result<Ende
     let mut source = Source::scan(&file).map_err(doing(READ))?;
     let Scan { content, sealed, fault } = scan(&mut source, &header, false).map_err(doing(READ))?;
     match (sealed, fault) {
-        (Some(sealed), _) if sealed.end == source.len() => {
-            Ok(Ended::new(header, sealed, None))
-        }
+        (Some(sealed), _) if sealed.end == source.len() => Ok(Ended::new(header, sealed, None)),
         (Some(sealed), _) => Err(corrupt(sequence, sealed.end, None, Why::Trailer)),
         (None, None) => Err(corrupt(sequence, content.end, Some(content.next_index), Why::Short)),
         (None, Some(fault)) => {
