@@ -274,3 +274,25 @@ fn a_torn_tail_behind_damage_is_cut_off_only_where_records_alone_are_damaged() {
         assert_eq!(disk.content(&last) == before, !is_payload);
     }
 }
+
+#[test]
+fn frames_in_the_payload_of_a_damaged_head_are_no_records() {
+    let disk = Memory::new();
+    let (wal, _) = Wal::open_on(disk.clone(), config()).expect("the disk is empty");
+    let append =
+        |record: Bytes| wal.append(record).and_then(|ack| ack.wait()).expect("memory has room");
+    append("old".into());
+    let content = disk.content("00000000000000000001.wal").expect("it is there");
+    let frame = Bytes::copy_from_slice(&content[64..64 + 32]);
+    wal.truncate_suffix(Index(1)).and_then(|ack| ack.wait()).expect("memory has room");
+    append("new".into());
+    // A backup of the log, as a record of itself.
+    append(frame);
+    append("last".into());
+    drop(wal);
+    // Behind the old one, the truncation and the new one.
+    damage(&disk, "00000000000000000001.wal", 64 + 3 * 32 + 10);
+    let (wal, recovered) = open(&disk);
+    assert_eq!(recovered.lost[0].indexes, Index(2)..Index(3));
+    assert_eq!(wal.read(Index(1)).expect("it is whole").expect("it is there"), "new");
+}
