@@ -26,8 +26,8 @@ pub struct Config {
     /// When an [`Ack`](crate::Ack) is given. Default [`Durability::Always`].
     pub durability: Durability,
     /// How long a thread that is about to write lets others append first, so that one sync covers
-    /// more of them. A future does not wait. Default 0: those who came meanwhile share a sync
-    /// anyway.
+    /// more of them. A future does not wait, nor does an I/O thread. Default 0: those who came
+    /// meanwhile share a sync anyway.
     pub group_delay: Duration,
     /// After so long without a change, [`Wal::handle_timeout`](crate::Wal::handle_timeout) leaves a
     /// Mark behind the last group, so that damage in it is told from a torn write. Default `None`.
@@ -162,6 +162,13 @@ impl Config {
     }
 }
 
+impl Default for Preallocate {
+    /// A MiB of zeros ahead.
+    fn default() -> Self {
+        Self::ZeroAhead { step: 1 << 20 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -173,7 +180,7 @@ impl Default for Config {
             durability: Durability::default(),
             group_delay: Duration::ZERO,
             idle_mark: None,
-            preallocate: Preallocate::ZeroAhead { step: 1 << 20 },
+            preallocate: Preallocate::default(),
             tail_cache_bytes: 4 << 20,
             recovery: Recovery::default(),
             verify_sealed: false,

@@ -65,8 +65,9 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) state: Mutex<State<D>>,
     /// Wakes an I/O thread.
     io_turn: Condvar,
-    /// Held while segments are removed, so that they go in order.
-    removing: Mutex<()>,
+    /// Held while segments are removed, so that they go in order, and by who needs that none does.
+    /// Taken before `state`.
+    pub(crate) removing: Mutex<()>,
 }
 
 /// What a log did since it was opened. Numbers only rise. What is only written, by
@@ -118,11 +119,12 @@ impl<D: Disk> Wal<D> {
     /// See [`OpenError`]: damage is named, and nothing is changed.
     pub fn open_on(disk: D, config: Config) -> Result<(Self, Recovered), OpenError> {
         let opened = recover::open(&disk, &config)?;
-        let state = Mutex::new(State::new(
-            opened.lock,
-            opened.segments,
-            opened.recovered.read_only.clone(),
-        ));
+        let read_only = opened.recovered.read_only.clone();
+        let mut state = State::new(opened.lock, opened.segments, read_only);
+        if !state.is_certified() {
+            state.timers.take_open(&config);
+        }
+        let state = Mutex::new(state);
         let (io_turn, removing) = (Condvar::new(), Mutex::new(()));
         let shared = Shared { disk, config, state, io_turn, removing };
         Ok((Self { shared: Arc::new(shared), told: AtomicU64::new(0) }, opened.recovered))
@@ -352,8 +354,10 @@ impl<D: Disk> Wal<D> {
         // What others find in the folder is the log and nothing else. If it stays, it does no harm.
         state.spares.drain(..).for_each(|spare| spare.remove(&self.shared.disk));
         let is_recycled = matches!(self.shared.config.preallocate, Preallocate::Recycle { .. });
-        if is_recycled && outcome.is_ok() && !state.is_read_only() {
-            let active = &state.segments.active;
+        let active = &state.segments.active;
+        // A file that is sealed ends with its Seal.
+        let is_longer = is_recycled && active.sealed.is_none();
+        if is_longer && outcome.is_ok() && !state.is_read_only() {
             _ = active.file.set_len(active.content.end).and_then(|()| active.file.sync_data());
         }
         state.lock = None;
@@ -394,6 +398,8 @@ impl<D: Disk> Wal<D> {
             match self.free(&segment, is_spare) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     self.shared.state.lock().segments.sealed.insert(0, segment);
+                    // Whether their old names are gone is not known: they are of no use.
+                    spares.iter().for_each(|spare| spare.remove(&self.shared.disk));
                     return Err(WriteError::NotFreed { source: Arc::new(error) });
                 }
                 spare => spares.extend(spare.ok().flatten()),

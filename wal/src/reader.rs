@@ -55,7 +55,7 @@ impl<D: Disk> Wal<D> {
         window_bytes: usize,
     ) -> Result<Option<Bytes>, ReadError> {
         if let Some(record) = window.as_mut().and_then(|it| it.take(index)) {
-            return record.map(Some);
+            return record.map(Some).map_err(|error| self.say_compacted(index, error));
         }
         let found = {
             let state = self.shared().state.lock();
@@ -82,7 +82,8 @@ impl<D: Disk> Wal<D> {
         let mut filled = filled.map_err(|error| self.say_compacted(index, error))?;
         let record = filled.take(index).unwrap_or_else(|| Err(filled.damage(Why::Short)));
         *window = Some(filled);
-        record.map(Some)
+        // Its file may have got a new life while it was read.
+        record.map(Some).map_err(|error| self.say_compacted(index, error))
     }
 
     /// Reads frames from where `found` says up to the record `index`, and what comes along.

@@ -165,7 +165,11 @@ fn look<D: Disk>(
     }
     let log_id = salvage::log_id(disk, sequences).map_err(doing("read a segment"))?;
     let Some(log_id) = log_id else { return Err(error) };
-    let salvaged = salvage::salvage(disk, config, sequences, log_id)?;
+    let mut salvaged = salvage::salvage(disk, config, &sequences[oldest..], log_id)?;
+    if 0 < oldest && !salvaged.is_all() {
+        // What stands before the gap is no more than a removal left, or all there is.
+        salvaged = salvage::salvage(disk, config, sequences, log_id)?;
+    }
     let Salvaged { segments, torn, damaged, lost, broken } = salvaged;
     check_end(config, Index(segments.active.content.next_index))?;
     Ok(Looked { found: Found { segments, torn, damaged }, lost, broken })

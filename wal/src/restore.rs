@@ -54,7 +54,7 @@ impl<D: Disk> Wal<D> {
     ///
     /// The sectors of the record are written in place; a power cut meanwhile may damage what shares
     /// the first and the last of them on disks that do not write a sector as a whole. One read, one
-    /// write, one sync.
+    /// write, one sync; no segment is freed meanwhile.
     ///
     /// # Errors
     ///
@@ -75,6 +75,8 @@ impl<D: Disk> Wal<D> {
         if !is_here || !matches!(damage.why, Why::Payload | Why::Padding) {
             return Err(RestoreError::NoPlace(damage));
         }
+        // Until it is done, the file gets no new life, nor the log another opener.
+        let _removing = self.shared().removing.lock();
         let (file, salt) = self.place_of(index, damage)?;
         let head = Source::look(&*file).and_then(|mut it| it.head(damage.offset, salt));
         let head = head.map_err(RestoreError::Read)?;

@@ -49,18 +49,33 @@ impl<D: Disk> Wal<D> {
         };
         let mut verified = Verified::default();
         for sequence in sealed {
-            let Err(error) = self.verify_sealed(sequence, &mut verified) else { continue };
-            // One that went meanwhile is not missed, and its file may be another's by now.
-            let state = self.shared().state.lock();
-            if state.segments.sealed.iter().any(|it| it.sequence == sequence) {
-                return Err(error);
-            }
+            let checked = self.verify_sealed(sequence);
+            verified.add(self.unless_gone(sequence, checked)?);
         }
-        verify_frames(&*file, &active, end, &mut verified)?;
+        let checked = verify_frames(&*file, &active, end);
+        verified.add(self.unless_gone(active.sequence, checked)?);
         Ok(verified)
     }
 
-    fn verify_sealed(&self, sequence: u64, verified: &mut Verified) -> Result<(), ReadError> {
+    /// Forgives what is wrong with a segment that went meanwhile: it has no file, or one that is
+    /// used again.
+    fn unless_gone(
+        &self,
+        sequence: u64,
+        checked: Result<Verified, ReadError>,
+    ) -> Result<Verified, ReadError> {
+        let error = match checked {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
+        };
+        let state = self.shared().state.lock();
+        let segments = &state.segments;
+        let oldest =
+            segments.sealed.first().map_or(segments.active.header.sequence, |it| it.sequence);
+        if sequence < oldest { Ok(Verified::default()) } else { Err(error) }
+    }
+
+    fn verify_sealed(&self, sequence: u64) -> Result<Verified, ReadError> {
         let file = self.shared().disk.open(&segment_name(sequence))?;
         let mut source = Source::scan(&file)?;
         let damaged = |offset, index: Option<u64>, why| {
@@ -75,10 +90,7 @@ impl<D: Disk> Wal<D> {
         let Scan { content, sealed, fault } = scan(&mut source, &header, false)?;
         match (sealed, fault) {
             (Some(sealed), _) if sealed.end == source.len() => {
-                verified.segments += 1;
-                verified.records += content.records;
-                verified.bytes += sealed.end;
-                Ok(())
+                Ok(Verified { segments: 1, records: content.records, bytes: sealed.end })
             }
             (Some(sealed), _) => damaged(sealed.end, None, Why::Trailer),
             (None, Some(fault)) => damaged(fault.offset, Some(fault.index), fault.why),
@@ -87,19 +99,23 @@ impl<D: Disk> Wal<D> {
     }
 }
 
+impl Verified {
+    const fn add(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.records += other.records;
+        self.bytes += other.bytes;
+    }
+}
+
 /// Checks the frames up to `end`, which are durable.
-fn verify_frames<F: File>(
-    file: &F,
-    header: &Header,
-    end: u64,
-    verified: &mut Verified,
-) -> Result<(), ReadError> {
+fn verify_frames<F: File>(file: &F, header: &Header, end: u64) -> Result<Verified, ReadError> {
     let mut source = Source::scan(file)?;
     let found = Header::read(&mut source)?;
     if found.as_ref() != Ok(&Ok(header.clone())) {
         let (segment, why) = (header.sequence, found.err().unwrap_or(Why::Header));
         return Err(ReadError::Corrupt(Damage { segment, offset: 0, index: None, why }));
     }
+    let mut verified = Verified { segments: 1, records: 0, bytes: end };
     let mut walk = Walk::up_to(header, end);
     while let Some(step) = walk.next(&mut source)? {
         match step {
@@ -107,7 +123,5 @@ fn verify_frames<F: File>(
             Step::Damaged(damage, _) => return Err(ReadError::Corrupt(damage)),
         }
     }
-    verified.segments += 1;
-    verified.bytes += end;
-    Ok(())
+    Ok(verified)
 }

@@ -1,7 +1,8 @@
 //! Every frame of a segment, also behind damaged ones.
 //!
 //! Behind a damaged payload the walk goes on, because the head says how long it is; behind a
-//! damaged head it goes on at the next head whose checksum fits.
+//! damaged head it goes on at the next head whose checksum fits, and that promises no less than
+//! those before: a record may hold copies of earlier frames.
 
 use std::io;
 
@@ -22,6 +23,8 @@ pub(crate) struct Walk {
     /// Zeros at the end are room that was made ahead.
     used: u64,
     due: u64,
+    /// The highest promise so far. Promises never fall.
+    promise: u32,
 }
 
 /// What stands at a place of a segment.
@@ -42,7 +45,7 @@ impl Walk {
     /// Begins behind `header`, and ends at `used`.
     pub(crate) fn up_to(header: &Header, used: u64) -> Self {
         let (sequence, salt, due) = (header.sequence, header.salt(), header.next_index);
-        Self { sequence, salt, at: header.end(), used, due }
+        Self { sequence, salt, at: header.end(), used, due, promise: 0 }
     }
 
     /// Goes on at the first whole head from `from` on.
@@ -51,7 +54,7 @@ impl Walk {
         source: &mut Source<'_, F>,
         from: u64,
     ) -> io::Result<()> {
-        self.at = next_head(source, from, self.used, self.salt)?;
+        self.at = next_head(source, from, self.used, self.salt, self.promise)?;
         Ok(())
     }
 
@@ -86,12 +89,13 @@ impl Walk {
             Ok(head) => head,
             Err(why) => {
                 let step = damaged(self.due, why, None);
-                self.at = next_head(source, offset + 8, self.used, self.salt)?;
+                self.at = next_head(source, offset + 8, self.used, self.salt, self.promise)?;
                 return Ok(Some(step));
             }
         };
         self.due = if head.kind == Kind::Data { head.index + 1 } else { head.index };
         self.at += head.frame_bytes() as u64;
+        self.promise = self.promise.max(head.durable_offset);
         if head.kind == Kind::Seal {
             self.used = self.at;
         }
@@ -102,15 +106,17 @@ impl Walk {
     }
 }
 
-/// Returns where the next head is whose checksum is right, or `end`.
+/// Returns where the next head is whose checksum is right and that promises `promise` or more, or
+/// `end`.
 pub(crate) fn next_head<F: File>(
     source: &mut Source<'_, F>,
     from: u64,
     end: u64,
     salt: u32,
+    promise: u32,
 ) -> io::Result<u64> {
     for at in (from..end).step_by(8) {
-        if source.head(at, salt)?.is_ok() {
+        if source.head(at, salt)?.is_ok_and(|head| promise <= head.durable_offset) {
             return Ok(at);
         }
     }

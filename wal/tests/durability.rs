@@ -1,7 +1,11 @@
 //! When an acknowledgement is given, and what is due when.
 
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use futures::Stream as _;
 use quorate_core::Instant;
 use quorate_sim::{Disk, Op};
 use quorate_wal::{Config, Durability, Index, Retention, Visible, Wal, WriteError};
@@ -99,6 +103,33 @@ fn an_interval_syncs_when_it_is_over_and_not_before() {
 }
 
 #[test]
+fn an_interval_is_kept_across_a_roll() {
+    let (disk, config) = (Disk::new(), with(Durability::Interval(Duration::from_millis(10))));
+    let wal = open(&disk, &config);
+    wal.append(vec![1; 900]).and_then(|ack| ack.wait()).expect("the disk is sound");
+    let next = wal.append(vec![2; 900]).expect("within limits");
+    wal.handle_timeout(at(9));
+    next.wait().expect("the disk is sound");
+    assert_eq!(wal.durable_end(), Index(2), "the roll synced what was before");
+    assert_eq!(wal.poll_timeout(), Some(at(10)), "it was appended at 0");
+}
+
+#[test]
+fn what_is_written_is_synced_in_time_though_the_disk_was_full() {
+    let (disk, config) = (Disk::new(), with(Durability::Interval(Duration::from_millis(10))));
+    let wal = open(&disk, &config);
+    append(&wal, "one");
+    drop(wal.append("two").expect("within limits"));
+    disk.set_capacity(disk.used_bytes());
+    wal.handle_timeout(at(10));
+    disk.clear_capacity();
+    assert_eq!((wal.durable_end(), wal.next_index()), (Index(1), Index(2)));
+    assert_eq!(wal.poll_timeout(), Some(at(20)));
+    wal.handle_timeout(at(20));
+    assert_eq!(wal.durable_end(), Index(2));
+}
+
+#[test]
 fn an_idle_log_leaves_a_mark_and_rot_in_its_last_group_is_then_seen() {
     let (disk, mut config) = (Disk::new(), config());
     config.idle_mark = Some(Duration::from_millis(50));
@@ -119,6 +150,59 @@ fn an_idle_log_leaves_a_mark_and_rot_in_its_last_group_is_then_seen() {
     assert!(disk.flip(name, 64 + 32 + 24, 0), "the second record");
     let error = Wal::open_on(disk, config).map(drop).expect_err("it was certified");
     assert!(error.to_string().contains("record 2"), "{error}");
+}
+
+#[test]
+fn marks_count_as_bytes_of_their_segment() {
+    let (disk, mut config) = (Disk::new(), config());
+    config.idle_mark = Some(Duration::from_millis(10));
+    let wal = open(&disk, &config);
+    for round in 1..=40 {
+        append(&wal, "a");
+        wal.handle_timeout(at(20 * round));
+    }
+    let content = disk.content("00000000000000000001.wal").expect("nothing was freed");
+    assert!(content.len() < 1_024 + 150, "the Seal comes on top of 1 KiB: {}", content.len());
+}
+
+/// Closes a log that has no room for its Mark, and opens it again, without room to copy its tail.
+struct Reopen {
+    wal: Mutex<Option<Wal<Disk>>>,
+    next: Mutex<Option<Wal<Disk>>>,
+    disk: Disk,
+}
+
+impl Wake for Reopen {
+    fn wake(self: Arc<Self>) {
+        let wal = self.wal.lock().expect("nobody panics with it").take();
+        let Some(wal) = wal else { return };
+        self.disk.set_capacity(self.disk.used_bytes());
+        assert!(matches!(wal.close(), Err(WriteError::DiskFull)));
+        let next = open(&self.disk, &config());
+        self.disk.clear_capacity();
+        append(&next, "next");
+        *self.next.lock().expect("nobody panics with it") = Some(next);
+    }
+}
+
+#[test]
+fn no_mark_is_left_once_the_lock_is_given_up() {
+    let (disk, mut config) = (Disk::new(), with(Durability::Interval(Duration::from_millis(10))));
+    config.idle_mark = Some(Duration::from_millis(10));
+    let wal = open(&disk, &config);
+    append(&wal, "one");
+    let mut tail = wal.tail(Index(1), Visible::Durable);
+    let reopen = Arc::new(Reopen {
+        wal: Mutex::new(Some(wal.clone())),
+        next: Mutex::default(),
+        disk: disk.clone(),
+    });
+    let waker = Waker::from(Arc::clone(&reopen));
+    assert!(Pin::new(&mut tail).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    wal.handle_timeout(at(10));
+    let next = reopen.next.lock().expect("nobody panics with it").take();
+    drop(next.expect("the tail was woken by the sync"));
+    assert_eq!(read_all(&open(&disk, &self::config())), ["one", "next"]);
 }
 
 #[test]
@@ -239,6 +323,38 @@ fn flushes_waits_and_an_io_thread_go_together() {
         drop(wal);
         assert_eq!(read_all(&open(&disk, &config())).len(), 200);
     }
+}
+
+#[test]
+fn a_roll_costs_four_syncs_with_what_was_appended_before() {
+    let (disk, config) = (Disk::new(), config());
+    let wal = open(&disk, &config);
+    drop(wal.append("a").expect("within limits"));
+    let before = wal.stats().syncs;
+    wal.roll().expect("the disk is sound");
+    assert_eq!(wal.stats().syncs, before + 4, "records, Seal, header, folder");
+    drop(wal);
+    disk.crash_losing_unsynced();
+    let wal = open(&disk, &config);
+    assert_eq!((read_all(&wal).len(), wal.stats().rolls), (1, 0));
+    append(&wal, "b");
+}
+
+#[test]
+fn an_idle_log_that_was_killed_gets_its_mark_after_the_next_open() {
+    let (disk, mut config) = (Disk::new(), config());
+    config.idle_mark = Some(Duration::from_millis(10));
+    let wal = open(&disk, &config);
+    assert_eq!(wal.poll_timeout(), None, "there is nothing to certify");
+    append(&wal, "a");
+    drop(wal);
+    let wal = open(&disk, &config);
+    assert_eq!(wal.poll_timeout(), Some(at(10)));
+    wal.handle_timeout(at(10));
+    drop(wal);
+    assert_eq!(open(&disk, &config).poll_timeout(), None, "there is a Mark");
+    assert!(disk.flip("00000000000000000001.wal", 64 + 24, 0));
+    assert!(Wal::open_on(disk, config).is_err(), "damage is told from a torn write");
 }
 
 #[test]

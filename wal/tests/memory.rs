@@ -115,3 +115,29 @@ fn what_stays_in_memory_of_records_and_footers_is_limited() {
     // The records in memory, the footers, and 24 segments whose rows and files are known.
     assert!(log_bytes < (64 << 10) + (8 << 10) + (64 << 10), "{log_bytes}");
 }
+
+#[test]
+fn opening_keeps_no_more_footers_than_it_may() {
+    let peak = |count: u64| {
+        let mut config = config(64 << 10);
+        config.footer_cache_bytes = 8 << 10;
+        config.initial_state = vec![7; 1_000].into();
+        let disk = Counted::default();
+        let (wal, _) = Wal::open_on(disk.clone(), config.clone()).expect("the disk is empty");
+        for _ in 0..count / 1_000 {
+            drop(wal.append_batch(vec![Vec::new(); 1_000]).expect("within limits"));
+            wal.sync().expect("there is room");
+        }
+        wal.close().expect("there is room");
+        let mut opened = None;
+        let open = measure(|| opened = Some(Wal::open_on(disk.clone(), config.clone())));
+        let (wal, _) = opened.expect("it was opened").expect("it is whole");
+        assert_eq!(wal.next_index(), Index(count + 1));
+        wal.read(Index(1)).expect("nothing is damaged").expect("it is there");
+        open.bytes_max
+    };
+    let [few, many] = [100_000, 800_000].map(peak);
+    println!("{few} bytes for 40 segments, {many} for 320");
+    // What is known of a segment, and a list of names.
+    assert!(many < few + 280 * 1_000, "{few} bytes for 40 segments, {many} for 320");
+}

@@ -166,6 +166,49 @@ fn on_a_full_disk_spare_files_go_first() {
 }
 
 #[test]
+fn on_a_full_disk_the_only_spare_file_goes_though_a_roll_was_to_use_it() {
+    let (disk, mut config) = (Disk::new(), with(Preallocate::Recycle { files: 1 }));
+    config.segment_bytes = 4_096;
+    let wal = open(&disk, &config);
+    let append = |bytes: usize| wal.append(vec![1; bytes]).and_then(|ack| ack.wait());
+    for _ in 0..7 {
+        append(1_000).expect("there is room");
+    }
+    wal.truncate_prefix(Index(6)).expect("there is room");
+    assert_eq!(spares(&disk), 1);
+    append(1_000).expect("there is room");
+    append(984).expect("there is room");
+    // The Seal does not fit into the file.
+    disk.set_capacity(disk.used_bytes());
+    append(1_000).expect("the spare file had the room");
+    assert_eq!(spares(&disk), 0);
+}
+
+#[test]
+fn a_close_leaves_the_seal_of_a_segment_that_has_no_next() {
+    let (disk, mut config) = (Disk::new(), with(Preallocate::Recycle { files: 2 }));
+    config.segment_bytes = 4_096;
+    let wal = open(&disk, &config);
+    for _ in 0..3 {
+        wal.append(vec![1; 1_000]).and_then(|ack| ack.wait()).expect("there is room");
+    }
+    // Enough for a Seal, and not for another header.
+    disk.set_capacity(disk.used_bytes() + 130);
+    let full = wal.append(vec![1; 1_900]).and_then(|ack| ack.wait());
+    assert!(matches!(full, Err(WriteError::DiskFull)), "{full:?}");
+    wal.close().expect("there is nothing left to write");
+    let name = "00000000000000000001.wal";
+    let content = disk.content(name).expect("it is the only one");
+    for offset in 64..64 + 3 * 1_024 {
+        let disk = Disk::new();
+        disk.install(name, &content);
+        assert!(disk.flip(name, offset, 0));
+        let opened = Wal::open_on(disk, with(Preallocate::None));
+        assert!(opened.is_err(), "offset {offset} was certified");
+    }
+}
+
+#[test]
 fn spare_files_count_as_bytes_that_a_retention_limits() {
     let disk = Disk::new();
     let wal = open(&disk, &with(Preallocate::Recycle { files: 8 }));

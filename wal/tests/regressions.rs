@@ -257,6 +257,31 @@ fn files_do_not_stay_open_without_bound() {
     assert!(written < 120 && read < 120, "{written} files after writing, {read} after reading");
 }
 
+/// A salvage opened all segments at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_salvage_keeps_no_file_open_but_the_last() {
+    let folder = tempfile::tempdir().expect("there is a place for temporary files");
+    let open = || std::fs::read_dir("/proc/self/fd").expect("linux").count();
+    let (wal, _) = Wal::open(folder.path(), config()).expect("the folder is empty");
+    for _ in 0..300 {
+        drop(wal.append(vec![7; 900]).expect("within limits"));
+    }
+    wal.close().expect("there is room");
+    let path = folder.path().join("00000000000000000005.wal");
+    let mut bytes = std::fs::read(&path).expect("it is there");
+    bytes[200] ^= 1;
+    std::fs::write(&path, bytes).expect("there is room");
+    let before = open();
+    let mut config = config();
+    config.recovery = Recovery::Salvage;
+    let (wal, recovered) = Wal::open(folder.path(), config).expect("one record is damaged");
+    let opened = open() - before;
+    assert!(opened < 60, "{opened} files, with those of other tests");
+    assert_eq!(recovered.damaged.len(), 1);
+    assert_eq!(wal.records(Index(6)..).filter(Result::is_ok).count(), 295);
+}
+
 #[test]
 fn truncation_is_durable_when_it_returns() {
     let disk = Disk::new();

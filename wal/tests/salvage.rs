@@ -220,6 +220,42 @@ fn a_sound_or_torn_log_opens_as_ever() {
 }
 
 #[test]
+fn nothing_that_was_certified_is_cut_off_with_the_tail() {
+    let disk = Memory::new();
+    let (wal, _) = Wal::open_on(disk.clone(), config()).expect("the disk is empty");
+    for byte in 1..=4 {
+        wal.append(vec![byte; 40]).and_then(|ack| ack.wait()).expect("memory has room");
+    }
+    drop(wal);
+    let name = "00000000000000000001.wal";
+    damage(&disk, name, 64 + 2 * 64 + 10);
+    damage(&disk, name, 64 + 3 * 64 + 30);
+    let (wal, recovered) = open(&disk);
+    assert_eq!(recovered.range, Index(1)..Index(4), "the fourth is torn, the third is not");
+    assert_eq!(recovered.lost[0].indexes, Index(3)..Index(4));
+    assert!(matches!(recovered.read_only, Some(WriteError::ReadOnly { damage: Some(_) })));
+    assert!(matches!(wal.read(Index(3)), Err(ReadError::Corrupt(_))));
+}
+
+#[test]
+fn what_a_removal_left_does_not_keep_a_record_from_being_healed() {
+    let disk = log();
+    let (name, index, offset, _) = frames(&disk).swap_remove(24);
+    let first = disk.content("00000000000000000001.wal").expect("it is there");
+    let (wal, _) = Wal::open_on(disk.clone(), config()).expect("it is whole");
+    wal.truncate_prefix(Index(20)).expect("memory has room");
+    wal.close().expect("memory has room");
+    disk.set_content("00000000000000000001.wal", first);
+    damage(&disk, &name, offset + 30);
+    let (wal, recovered) = open(&disk);
+    assert!(recovered.read_only.is_none() && recovered.damaged.len() == 1, "{recovered:?}");
+    assert!(!names(&disk).contains(&"00000000000000000001.wal".to_owned()));
+    wal.restore(Index(index), &record(index)).expect("it is what stood there");
+    drop(wal);
+    Wal::open_on(disk, config()).expect("it is healed");
+}
+
+#[test]
 fn a_torn_tail_behind_damage_is_cut_off_only_where_records_alone_are_damaged() {
     for is_payload in [true, false] {
         let disk = log();
@@ -237,4 +273,26 @@ fn a_torn_tail_behind_damage_is_cut_off_only_where_records_alone_are_damaged() {
         assert_eq!(recovered.cut.is_some(), is_payload);
         assert_eq!(disk.content(&last) == before, !is_payload);
     }
+}
+
+#[test]
+fn frames_in_the_payload_of_a_damaged_head_are_no_records() {
+    let disk = Memory::new();
+    let (wal, _) = Wal::open_on(disk.clone(), config()).expect("the disk is empty");
+    let append =
+        |record: Bytes| wal.append(record).and_then(|ack| ack.wait()).expect("memory has room");
+    append("old".into());
+    let content = disk.content("00000000000000000001.wal").expect("it is there");
+    let frame = Bytes::copy_from_slice(&content[64..64 + 32]);
+    wal.truncate_suffix(Index(1)).and_then(|ack| ack.wait()).expect("memory has room");
+    append("new".into());
+    // A backup of the log, as a record of itself.
+    append(frame);
+    append("last".into());
+    drop(wal);
+    // Behind the old one, the truncation and the new one.
+    damage(&disk, "00000000000000000001.wal", 64 + 3 * 32 + 10);
+    let (wal, recovered) = open(&disk);
+    assert_eq!(recovered.lost[0].indexes, Index(2)..Index(3));
+    assert_eq!(wal.read(Index(1)).expect("it is whole").expect("it is there"), "new");
 }

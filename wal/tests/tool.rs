@@ -189,3 +189,13 @@ fn a_log_that_another_has_open_is_told() {
     let path = folder.path().to_str().expect("it is text");
     assert_eq!(tool(&["verify", path]).status.code(), Some(0));
 }
+
+#[test]
+fn the_shell_takes_no_sign_for_a_digit() {
+    let folder = tempfile::tempdir().expect("there is a place for it");
+    let path = folder.path().display();
+    let answers = shell(&format!("open {path}\nappend +f\nappend @2:+f\nread +1\nappend 0f\n"));
+    let is_invalid = |at: usize| answers[at].starts_with("err invalid ");
+    assert!(is_invalid(1) && is_invalid(2) && is_invalid(3), "{answers:?}");
+    assert_eq!(answers[4], "ok 1");
+}

@@ -72,7 +72,8 @@ impl<D: Disk> Drop for IoThread<D> {
         if forgets(WakeUp::LeftBehind) {
             return;
         }
-        let groups: Vec<_> = state.queue.iter().map(|chunk| Arc::clone(&chunk.group)).collect();
+        let groups = state.queue.iter().map(|chunk| &chunk.group).chain(&state.unsynced);
+        let groups: Vec<_> = groups.map(Arc::clone).collect();
         groups.iter().for_each(|group| _ = group.done.notify_all());
         drop(state);
         groups.iter().flat_map(|group| group.take_wakers()).for_each(Waker::wake);

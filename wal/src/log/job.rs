@@ -25,7 +25,7 @@ pub(super) struct Job<F> {
     promise: u64,
     roll: Option<Roll<F>>,
     /// A file to make the next segment of.
-    spare: Option<Spare>,
+    pub(super) spare: Option<Spare>,
     syncs: u64,
     bytes_written: u64,
 }
@@ -102,7 +102,9 @@ impl<F: File> Job<F> {
         if !self.chunk.frames.is_empty() {
             self.write(config)?;
         }
-        if self.chunk.is_synced && !planted(Trap::AckBeforeSync) {
+        // A segment that was made just now is durable as it is.
+        let is_durable = self.roll.is_some() && self.chunk.frames.is_empty();
+        if self.chunk.is_synced && !is_durable && !planted(Trap::AckBeforeSync) {
             let mut synced = self.file.sync_data();
             if synced.is_err() && planted(Trap::RetryFailedSync) {
                 synced = self.file.sync_data();
@@ -214,7 +216,10 @@ impl<F: File> Job<F> {
             Some(spare) => {
                 self.file_bytes = spare.file_bytes.max(config.segment_bytes.into());
                 self.file_bytes = self.file_bytes.max(roll.header.end() + HEAD_BYTES as u64);
-                segment::recycle(disk, &roll.header, &spare, self.file_bytes)
+                let made = segment::recycle(disk, &roll.header, &spare, self.file_bytes);
+                // Without room for it, it is still there.
+                self.spare = made.is_err().then_some(spare);
+                made
             }
             None => segment::create(disk, &roll.header),
         };
@@ -227,7 +232,7 @@ impl<F: File> Job<F> {
     }
 
     /// Takes note of how far the roll came.
-    fn apply_roll<D: Disk<File = F>>(&mut self, config: &Config, state: &mut State<D>) {
+    fn apply_roll<D: Disk<File = F>>(&mut self, state: &mut State<D>) {
         state.spares.extend(self.spare.take());
         let Some(roll) = self.roll.take() else {
             state.segments.active.file_bytes = self.file_bytes;
@@ -240,9 +245,7 @@ impl<F: File> Job<F> {
             active.sealed_at_ms = roll.sealed_at_ms;
         }
         if roll.is_synced && state.synced.end != active.content.end {
-            state.take_sync(config);
-            // What is in flight is still to be synced.
-            state.timers.take_change(config);
+            state.take_synced();
         }
         if let Some(file) = roll.next {
             let mut next = Active::new(roll.header, file);
@@ -254,14 +257,10 @@ impl<F: File> Job<F> {
     }
 
     /// Takes note of what was done, whatever came of it. Returns the chunk.
-    pub(super) fn finish<D: Disk<File = F>>(
-        mut self,
-        config: &Config,
-        state: &mut State<D>,
-    ) -> (Chunk, u64) {
+    pub(super) fn finish<D: Disk<File = F>>(mut self, state: &mut State<D>) -> (Chunk, u64) {
         state.stats.syncs += self.syncs;
         state.stats.bytes_written += self.bytes_written;
-        self.apply_roll(config, state);
+        self.apply_roll(state);
         (self.chunk, self.file_bytes)
     }
 }

@@ -124,20 +124,23 @@ impl<D: Disk> Shared<D> {
         state.is_flight_synced = chunk.is_synced;
         let mut job = Job::new(state, chunk);
         let mut result = self.run(state, &group, &mut job);
-        if matches!(result, Err(Failure::Full)) && !state.spares.is_empty() {
-            let spares = std::mem::take(&mut state.spares);
+        let has_spares = job.spare.is_some() || !state.spares.is_empty();
+        if matches!(result, Err(Failure::Full)) && has_spares {
+            let mut spares = std::mem::take(&mut state.spares);
+            spares.extend(job.spare.take());
             MutexGuard::unlocked(state, || spares.iter().for_each(|it| it.remove(&self.disk)));
             result = self.run(state, &group, &mut job);
         }
         state.in_flight = None;
-        let (chunk, file_bytes) = job.finish(&self.config, state);
+        let (chunk, file_bytes) = job.finish(state);
         let wakers = match result {
-            // A sync of the folder failed meanwhile, and this one may have needed it.
-            Ok(()) if state.poison.is_some() => {
+            // Another sync failed meanwhile, and this one may have needed it. What was in doubt
+            // then stays so.
+            Ok(()) | Err(Failure::Full) if state.poison.is_some() => {
                 state.poison(Some(&group), io::Error::other("the log failed"))
             }
             Ok(()) => state.succeed(&self.config, chunk, file_bytes),
-            Err(Failure::Full) => state.drop_waiting(&group),
+            Err(Failure::Full) => state.drop_waiting(&self.config, &group),
             Err(Failure::Broken(error)) => state.poison(Some(&group), error),
         };
         state.flight_floor = u64::MAX;
@@ -216,7 +219,7 @@ impl<D: Disk> State<D> {
             self.spare.clear();
         }
         if chunk.is_synced {
-            self.take_sync(config);
+            self.take_sync();
         }
         let mut wakers = if chunk.is_synced || config.durability != Durability::Always {
             chunk.group.settle(Ok(()))
@@ -232,7 +235,7 @@ impl<D: Disk> State<D> {
     }
 
     /// There is no room: everything that waits is gone, and the log is as it is on disk.
-    fn drop_waiting(&mut self, group: &Arc<Group>) -> Vec<Waker> {
+    fn drop_waiting(&mut self, config: &Config, group: &Arc<Group>) -> Vec<Waker> {
         self.take_back_waiting();
         let mut groups = vec![Arc::clone(group)];
         groups.extend(self.queue.drain(..).map(|chunk| chunk.group));
@@ -240,10 +243,20 @@ impl<D: Disk> State<D> {
         groups.iter().for_each(|it| it.drop_number.store(self.drops, Ordering::Relaxed));
         self.forget_heard();
         let settled = groups.iter().flat_map(|it| it.settle(Err(WriteError::DiskFull)));
-        let wakers = settled.chain(self.watchers.take_due()).collect();
+        let mut wakers: Vec<Waker> = settled.chain(self.watchers.take_due()).collect();
         self.dropped.extend(groups);
+        // The sync that those wait for whose groups are written is gone: one of them asks for
+        // another.
+        for group in &self.unsynced {
+            group.done.notify_all();
+            wakers.append(&mut group.take_wakers());
+        }
         self.backlog_bytes = 0;
         self.tip = Tip::written(&self.segments);
+        if self.synced.end != self.segments.active.content.end {
+            // What is written is still to be synced, and what was due for that is gone.
+            self.timers.take_change(config);
+        }
         wakers
     }
 
@@ -271,9 +284,12 @@ impl<D: Disk> State<D> {
             return Vec::new();
         }
         let groups = || self.queue.iter().map(|chunk| &chunk.group).chain(&self.unsynced);
-        if let Some(group) = groups().find(|it| 0 < it.waiting.load(Ordering::Relaxed)) {
+        let waits = |group: &&Arc<Group>| 0 < group.waiting.load(Ordering::Relaxed);
+        if let Some(group) = self.queue.iter().map(|chunk| &chunk.group).find(waits) {
             group.done.notify_one();
         }
+        // Who only waits to have something written goes away, and leads nobody on: one of each.
+        self.unsynced.iter().filter(waits).for_each(|group| _ = group.done.notify_one());
         // Of those who await, nobody knows which are still polled: all are woken, one leads.
         groups().flat_map(|group| group.take_wakers()).collect()
     }

@@ -317,11 +317,15 @@ impl<D: Disk> State<D> {
         }
     }
 
+    /// Returns whether a promise covers all that is written.
+    pub(crate) fn is_certified(&self) -> bool {
+        let content = &self.segments.active.content;
+        content.is_marked || content.end == self.tip.header_end || self.tip.is_sealed
+    }
+
     /// Puts a Mark at the end, if anything stands there that no promise covers.
     pub(crate) fn stage_mark(&mut self) -> Option<Arc<Group>> {
-        let content = &self.segments.active.content;
-        let is_needless = content.is_marked || content.end == self.tip.header_end;
-        if self.is_read_only() || self.tip.is_sealed || is_needless || !self.queue.is_empty() {
+        if self.is_read_only() || self.is_certified() || !self.queue.is_empty() {
             return None;
         }
         let (sequence, salt, floor) = (self.tip.sequence, self.tip.salt, self.tip.next_index);
@@ -329,6 +333,7 @@ impl<D: Disk> State<D> {
         frame::put(&mut frames, Kind::Mark, floor, &[], salt);
         frame::end_batch(&mut frames, 0);
         self.backlog_bytes += frames.len();
+        self.tip.offset += frames.len() as u64;
         let mut chunk = Chunk::new(sequence, salt, frames, floor);
         chunk.is_synced = true;
         let group = Arc::clone(&chunk.group);

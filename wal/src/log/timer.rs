@@ -26,14 +26,23 @@ impl Timers {
         self.mark_due = config.idle_mark.map(|idle| self.now + idle);
     }
 
-    /// Takes note that all is durable, but for what `waits`.
-    pub(crate) fn take_sync(&mut self, config: &Config, waits: bool) {
-        self.sync_due = None;
-        if let Durability::Interval(interval) = config.durability
-            && waits
-        {
-            self.sync_due = Some(self.now + interval);
+    /// Takes note that what was found at open is not certified.
+    pub(crate) fn take_open(&mut self, config: &Config) {
+        self.mark_due = config.idle_mark.map(|idle| self.now + idle);
+    }
+
+    /// Takes note that all that is written is durable. What else `waits` is not due later for that:
+    /// when it came, nobody knows.
+    pub(crate) const fn take_sync(&mut self, waits: bool) {
+        if !waits {
+            self.sync_due = None;
         }
+    }
+}
+
+impl Timers {
+    fn put_off_mark(&mut self, config: &Config) {
+        self.mark_due = self.mark_due.or_else(|| config.idle_mark.map(|idle| self.now + idle));
     }
 }
 
@@ -41,8 +50,8 @@ impl<D: Disk> Wal<D> {
     /// Says that it is `now`: syncs what is due by [`Durability::Interval`], and leaves the Mark of
     /// [`Config::idle_mark`]. Times that go back are ignored.
     ///
-    /// Blocks for a write and a sync if something is due. What fails is told by the next append or
-    /// sync.
+    /// Blocks for a write and a sync if something is due. What fails is told by the next sync, a
+    /// failed sync by the next append too.
     pub fn handle_timeout(&self, now: Instant) {
         let (group, is_idle) = {
             let mut state = self.shared.state.lock();
@@ -55,8 +64,18 @@ impl<D: Disk> Wal<D> {
             (if is_open { state.sync_group() } else { None }, is_mark_due && is_open)
         };
         let synced = group.map_or(Ok(()), |group| self.shared.wait(&group));
-        let mark =
-            if is_idle && synced.is_ok() { self.shared.state.lock().stage_mark() } else { None };
+        let mark = if is_idle && synced.is_ok() {
+            let mut state = self.shared.state.lock();
+            // It may have failed or been closed meanwhile, and another may hold the lock.
+            let mark = if state.check_open().is_ok() { state.stage_mark() } else { None };
+            if mark.is_none() && !state.queue.is_empty() {
+                // Something came meanwhile, if only a sync: once more, later.
+                state.timers.put_off_mark(&self.shared.config);
+            }
+            mark
+        } else {
+            None
+        };
         // Whoever appends or syncs next hears of a failure.
         _ = mark.map(|group| self.shared.wait(&group));
     }

@@ -8,7 +8,6 @@ use quorate_core::Disk;
 
 use super::State;
 use super::state::Synced;
-use crate::config::Config;
 use crate::sync::Condvar;
 use crate::tail::Visible;
 
@@ -109,11 +108,16 @@ impl<D: Disk> State<D> {
     }
 
     /// Takes note that all that is written is durable.
-    pub(crate) fn take_sync(&mut self, config: &Config) {
+    pub(crate) fn take_sync(&mut self) {
+        let waits = self.queue.iter().any(|chunk| !chunk.frames.is_empty());
+        self.timers.take_sync(waits);
+        self.take_synced();
+    }
+
+    /// As [`take_sync`](Self::take_sync), while more is in flight.
+    pub(crate) fn take_synced(&mut self) {
         let all = Synced::all(&self.segments.active);
         let Synced { first_index, cut, .. } = std::mem::replace(&mut self.synced, all);
-        let waits = self.queue.iter().any(|chunk| !chunk.frames.is_empty());
-        self.timers.take_sync(config, waits);
         if cut != u64::MAX {
             self.watchers.cut(Visible::Durable, cut);
         }

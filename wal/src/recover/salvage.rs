@@ -41,9 +41,19 @@ pub(super) struct Salvaged<F> {
     pub(super) broken: Option<Damage>,
 }
 
+impl<F> Salvaged<F> {
+    /// Returns whether nothing is needed that stands before: the log takes changes.
+    pub(super) fn is_all(&self) -> bool {
+        let Segments { sealed, active, .. } = &self.segments;
+        let start = sealed.first().map_or(active.header.next_index, |it| it.start_index);
+        self.broken.is_none() && start <= active.content.first_index
+    }
+}
+
 /// A segment as it was read.
 struct Read<F> {
-    file: Arc<F>,
+    /// Of the last segment.
+    file: Option<F>,
     file_bytes: u64,
     header: Header,
     is_header_right: bool,
@@ -160,13 +170,14 @@ impl Notes {
             content,
             sealed: None,
             torn: torn.map(|(_, damage)| damage),
-            file: Arc::new(file),
+            file: None,
         };
         if torn.is_none() {
-            let file = Arc::clone(&read.file);
-            self.end(&mut Source::look(&*file).map_err(&failed)?, is_last, &mut read)
-                .map_err(&failed)?;
+            let mut source = Source::look(&file).map_err(&failed)?;
+            self.end(&mut source, is_last, &mut read).map_err(&failed)?;
         }
+        // Those of the others are opened by who reads them.
+        read.file = is_last.then_some(file);
         Ok(read)
     }
 
@@ -226,7 +237,13 @@ impl Notes {
                     self.miss(damage);
                     content.runs.end_run();
                 }
-                _ => break,
+                step => {
+                    // Also a head that is cut off says up to where records were lost before.
+                    if let Some(head) = head_of(&step).filter(|_| self.pending.is_some()) {
+                        self.meet(content, head.index);
+                    }
+                    break;
+                }
             }
         }
         Ok(())
@@ -267,7 +284,8 @@ impl Notes {
         let last = all.pop().expect("the caller has one");
         // Nothing came behind the last damage.
         self.damaged.extend(self.pending.take());
-        let mut active = Active::new(last.header, last.file);
+        let file = last.file.expect("that of the last one is kept");
+        let mut active = Active::new(last.header, Arc::new(file));
         active.content = last.content;
         active.file_bytes = last.file_bytes;
         if let Some(sealed) = last.sealed {
@@ -335,7 +353,7 @@ fn guess<F>(sequence: u64, log_id: u64, before: Option<&Read<F>>) -> Header {
 }
 
 fn sealed_of<F>(read: Read<F>) -> Segment<F> {
-    let Read { file, file_bytes, header, content, sealed, .. } = read;
+    let Read { file_bytes, header, content, sealed, .. } = read;
     let rows = content.runs.rows();
     Segment {
         sequence: header.sequence,
@@ -348,7 +366,7 @@ fn sealed_of<F>(read: Read<F>) -> Segment<F> {
         file_bytes,
         sealed_at_ms: sealed.map_or(0, |it| it.footer.sealed_at_ms),
         sealed_by_ms: None,
-        file: Some(file),
+        file: None,
     }
 }
 
@@ -366,7 +384,7 @@ fn tear<F: File>(source: &mut Source<'_, F>, mut walk: Walk) -> io::Result<Optio
     while let Some(step) = again.next(source)? {
         match step {
             Step::Damaged(damage, _) if certified <= damage.offset => {
-                return Ok(Some((batch_start, damage)));
+                return Ok(Some((batch_start.max(certified), damage)));
             }
             step => {
                 if head_of(&step).is_some_and(|it| it.is_batch_end) {
@@ -376,7 +394,9 @@ fn tear<F: File>(source: &mut Source<'_, F>, mut walk: Walk) -> io::Result<Optio
         }
     }
     let damage = again.damage(Why::Unfinished);
-    Ok((batch_start < damage.offset && certified <= batch_start).then_some((batch_start, damage)))
+    // A damaged head does not say whether it ended a batch; what is certified did.
+    let start = batch_start.max(certified);
+    Ok((start < damage.offset).then_some((start, damage)))
 }
 
 const fn head_of(step: &Step<'_>) -> Option<Head> {

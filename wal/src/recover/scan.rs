@@ -140,7 +140,7 @@ fn is_end<F: File>(
     }
     let is_empty = source.bytes(at, HEAD_BYTES)?.iter().all(|byte| *byte == 0);
     let end = source.len();
-    Ok(is_empty && next_head(source, at + 8, end, salt)? == end)
+    Ok(is_empty && next_head(source, at + 8, end, salt, 0)? == end)
 }
 
 enum Step {

@@ -1,7 +1,9 @@
 //! Reads the segments, oldest first, and checks that each follows from the one before.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quorate_core::{Disk, File};
 
 use super::scan::{Fault, Scan, scan};
@@ -27,8 +29,13 @@ pub(super) struct Found<F> {
 
 /// A sealed segment.
 struct Ended {
+    /// Without the state.
     header: Header,
+    /// Without the runs.
     sealed: Sealed,
+    rows: Vec<Range<u64>>,
+    /// Where the records lie, if there is room for that.
+    places: Option<Arc<Runs>>,
     /// Why its footer had to be made anew from its frames.
     rebuilt: Option<Damage>,
 }
@@ -40,11 +47,18 @@ pub(super) fn survey<D: Disk>(
     sequences: &[u64],
 ) -> Result<Found<D::File>, OpenError> {
     let mut ended: Vec<Ended> = Vec::new();
+    let (mut forgotten, mut placed_bytes) = (0, 0);
     let (last, others) = sequences.split_last().expect("the caller found one");
     for sequence in others {
         let next = read_sealed(disk, config, *sequence)?;
         check_chain(&next.header, *sequence, ended.last())?;
+        placed_bytes += next.placed_bytes();
         ended.push(next);
+        while config.footer_cache_bytes < placed_bytes && forgotten + 1 < ended.len() {
+            placed_bytes -= ended[forgotten].placed_bytes();
+            ended[forgotten].forget_places();
+            forgotten += 1;
+        }
     }
     let file = disk.open(&segment_name(*last)).map_err(doing("open a segment"))?;
     let header = read_header(&mut Source::look(&file).map_err(doing(READ))?, *last)?;
@@ -61,25 +75,40 @@ pub(super) fn survey<D: Disk>(
 }
 
 impl Ended {
+    fn new(mut header: Header, mut sealed: Sealed, rebuilt: Option<Damage>) -> Self {
+        header.state = Bytes::new();
+        let runs = Runs::from_footer(std::mem::take(&mut sealed.footer.runs));
+        Self { header, sealed, rows: runs.rows(), places: Some(Arc::new(runs)), rebuilt }
+    }
+
+    fn placed_bytes(&self) -> usize {
+        self.places.as_ref().map_or(0, |it| it.memory_bytes())
+    }
+
+    /// Forgets where the records lie, if the footer says so.
+    fn forget_places(&mut self) {
+        self.places.take_if(|_| self.rebuilt.is_none());
+    }
+
     fn add_to<F>(self, segments: &mut Segments<F>) {
-        let Self { header, sealed: Sealed { footer, end, .. }, rebuilt } = self;
-        let runs = Runs::from_footer(footer.runs);
-        let (sequence, rows) = (header.sequence, runs.rows());
-        let places = Arc::new(runs);
+        let Self { header, sealed: Sealed { footer, end, .. }, rows, places, rebuilt } = self;
+        let sequence = header.sequence;
         segments.sealed.push(Segment {
             sequence,
             salt: header.salt(),
             start_index: header.next_index,
             end_index: footer.next_index,
             rows,
-            places: rebuilt.is_some().then(|| Arc::clone(&places)),
+            places: places.clone().filter(|_| rebuilt.is_some()),
             is_pinned: rebuilt.is_some(),
             file_bytes: end,
             sealed_at_ms: footer.sealed_at_ms,
             sealed_by_ms: None,
             file: None,
         });
-        segments.keep_places(sequence, &places);
+        if let Some(places) = places {
+            segments.keep_places(sequence, &places);
+        }
     }
 }
 
@@ -130,15 +159,13 @@ fn read_sealed<D: Disk>(disk: &D, config: &Config, sequence: u64) -> Result<Ende
     if !config.verify_sealed {
         let sealed = Sealed::read(&mut source, header.salt()).map_err(doing(READ))?;
         if let Ok(sealed) = sealed {
-            return Ok(Ended { header, sealed, rebuilt: None });
+            return Ok(Ended::new(header, sealed, None));
         }
     }
     let mut source = Source::scan(&file).map_err(doing(READ))?;
     let Scan { content, sealed, fault } = scan(&mut source, &header, false).map_err(doing(READ))?;
     match (sealed, fault) {
-        (Some(sealed), _) if sealed.end == source.len() => {
-            Ok(Ended { header, sealed, rebuilt: None })
-        }
+        (Some(sealed), _) if sealed.end == source.len() => Ok(Ended::new(header, sealed, None)),
         (Some(sealed), _) => Err(corrupt(sequence, sealed.end, None, Why::Trailer)),
         (None, None) => Err(corrupt(sequence, content.end, Some(content.next_index), Why::Short)),
         (None, Some(fault)) => {
@@ -146,7 +173,7 @@ fn read_sealed<D: Disk>(disk: &D, config: &Config, sequence: u64) -> Result<Ende
             let Fault { offset, index, why } = fault;
             let sealed = sealed.ok_or_else(|| corrupt(sequence, offset, Some(index), why))?;
             let damage = Damage { segment: sequence, offset, index: None, why };
-            Ok(Ended { header, sealed, rebuilt: Some(damage) })
+            Ok(Ended::new(header, sealed, Some(damage)))
         }
     }
 }

@@ -213,7 +213,12 @@ fn set(config: &mut Config, option: &str) -> Result<(), Refusal> {
 }
 
 fn index(text: &str) -> Result<Index, Refusal> {
-    text.parse().map(Index).map_err(|_| Refusal::invalid(format!("{text} is no index")))
+    unsigned(text).parse().map(Index).map_err(|_| Refusal::invalid(format!("{text} is no index")))
+}
+
+/// Returns digits as they are, and nothing for what the standard library takes for a sign.
+fn unsigned(text: &str) -> &str {
+    if text.starts_with('+') { "" } else { text }
 }
 
 /// Reads `0aff`, or `@3:ff` for three times ff.
@@ -221,7 +226,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, Refusal> {
     let wrong = || Refusal::invalid("expected hexadecimal digits in pairs, or @COUNT:BYTE");
     if let Some((count, byte)) = text.strip_prefix('@').and_then(|it| it.split_once(':')) {
         let count: usize = count.parse().map_err(|_| wrong())?;
-        let byte = u8::from_str_radix(byte, 16).map_err(|_| wrong())?;
+        let byte = u8::from_str_radix(unsigned(byte), 16).map_err(|_| wrong())?;
         if BYTES_MAX < count {
             return Err(Refusal { code: "too-large", text: format!("at most {BYTES_MAX} bytes") });
         }
@@ -229,7 +234,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, Refusal> {
     }
     let pair = |pair: &[u8]| {
         let text = std::str::from_utf8(pair).ok().filter(|_| pair.len() == 2)?;
-        u8::from_str_radix(text, 16).ok()
+        u8::from_str_radix(unsigned(text), 16).ok()
     };
     text.as_bytes().chunks(2).map(pair).collect::<Option<_>>().ok_or_else(wrong)
 }
@@ -282,6 +287,7 @@ impl From<ReadError> for Refusal {
 impl From<RestoreError> for Refusal {
     fn from(error: RestoreError) -> Self {
         let code = match &error {
+            RestoreError::Refused(refused) => return refused.clone().into(),
             RestoreError::NoPlace(_) => "corrupt",
             RestoreError::Read(_) | RestoreError::Write(_) => "io",
             _ => "invalid",
