@@ -238,10 +238,15 @@ fn a_failed_sync_of_the_folder_is_not_tried_again() {
     assert!(matches!(outcome, Err(WriteError::Poisoned { .. })), "{outcome:?}");
 }
 
+/// One at a time of those who count the descriptors of the process.
+#[cfg(target_os = "linux")]
+static COUNTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Each sealed segment kept a descriptor.
 #[cfg(target_os = "linux")]
 #[test]
 fn files_do_not_stay_open_without_bound() {
+    let _counting = COUNTING.lock();
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
     let open = || std::fs::read_dir("/proc/self/fd").expect("linux").count();
     let (wal, _) = Wal::open(folder.path(), config()).expect("the folder is empty");
@@ -261,6 +266,7 @@ fn files_do_not_stay_open_without_bound() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_salvage_keeps_no_file_open_but_the_last() {
+    let _counting = COUNTING.lock();
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
     let open = || std::fs::read_dir("/proc/self/fd").expect("linux").count();
     let (wal, _) = Wal::open(folder.path(), config()).expect("the folder is empty");
