@@ -56,6 +56,13 @@ fn segments(disk: &Disk) -> Vec<(u64, u64)> {
         .collect()
 }
 
+/// The sequences of the oldest and of the newest segment.
+fn sequences(disk: &Disk) -> (u64, u64) {
+    let names = disk.list().expect("sound");
+    let numbers = names.iter().filter_map(|name| name.strip_suffix(".wal")?.parse().ok());
+    numbers.fold((u64::MAX, 0), |(min, max), it: u64| (min.min(it), max.max(it)))
+}
+
 #[test]
 fn the_newest_records_are_kept() {
     for (count, expect) in
@@ -344,8 +351,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     records: BTreeMap<u64, Bytes>,
-    /// When the test wrote each record.
-    written_ms: BTreeMap<u64, u64>,
+    /// When the test wrote each record, and into which segment.
+    written: BTreeMap<u64, (u64, u64)>,
     now_ms: u64,
 }
 
@@ -355,7 +362,7 @@ impl Model {
         &mut self,
         policy: &Retention,
         (before, mark): (u64, u64),
-        files: &[(u64, u64)],
+        (oldest, files): (u64, &[(u64, u64)]),
         held: Option<u64>,
     ) -> Result<(), TestCaseError> {
         let gone: Vec<u64> = self.records.range(..mark).map(|(index, _)| *index).collect();
@@ -370,9 +377,10 @@ impl Model {
             let end = files.get(at + 1).map_or(mark, |it| it.0);
             let left: u64 = files[at..].iter().map(|it| it.1).sum();
             let behind = self.records.range(end..).count() as u64;
-            let age_ms = |index| self.now_ms - self.written_ms[&index];
-            let youngest =
-                gone.iter().filter(|it| (*start..end).contains(it)).map(|it| age_ms(*it));
+            // A segment may hold records before its start: it rewrote them.
+            let written = gone.iter().map(|index| self.written[index]);
+            let here = written.filter(|(_, sequence)| *sequence == oldest + at as u64);
+            let youngest = here.map(|(written_ms, _)| self.now_ms - written_ms);
             let is_old = |limit: Duration| {
                 youngest.clone().min().is_none_or(|age_ms| limit.as_millis() <= age_ms.into())
             };
@@ -405,7 +413,7 @@ proptest! {
                     let record = Bytes::from(vec![next.to_le_bytes()[0]; len]);
                     wal.append(record.clone()).and_then(|ack| ack.wait()).expect("room");
                     model.records.insert(next, record);
-                    model.written_ms.insert(next, model.now_ms);
+                    model.written.insert(next, (model.now_ms, sequences(&disk).1));
                 }
                 Step::Rewrite(back) => {
                     let from = next.saturating_sub(back).max(wal.first_index().0);
@@ -414,9 +422,10 @@ proptest! {
                 }
                 Step::Retain(policy) => {
                     let (before, files) = (wal.first_index().0, segments(&disk));
+                    let oldest = sequences(&disk).0;
                     let mark = wal.retain(&policy, model.now_ms).expect("there is room").0;
                     let held = hold.as_ref().map(|(_, from)| *from);
-                    model.check(&policy, (before, mark), &files, held)?;
+                    model.check(&policy, (before, mark), (oldest, &files), held)?;
                 }
                 Step::Observe => wal.observe_wall(model.now_ms),
                 Step::Hold(back) => {
