@@ -98,13 +98,13 @@ impl Store {
         self.snapshots.as_ref().map_or(0, Snapshotter::newest)
     }
 
-    /// Lets all nodes forget the log that they all have, if it is long enough: as long as there are
-    /// keys, so that snapshots cost no more than the writes before them.
+    /// Lets all nodes forget the log that they all have, if it is long enough: half as long as
+    /// there are keys, so that snapshots cost a few times what the writes before them did.
     pub(super) fn propose_to_forget(&mut self, raft: &mut Raft, now: Instant) {
         let status = raft.status();
         let to = status.replicated_index.min(status.last_delivered).0;
         let before = self.proposed_to.max(status.start_index.0);
-        let is_long = FORGET_AFTER.max(self.machine.len() as u64) <= to.saturating_sub(before);
+        let is_long = FORGET_AFTER.max(self.machine.len() as u64 / 2) <= to.saturating_sub(before);
         if status.role == Role::Leader && is_long {
             let mut command = BytesMut::new();
             Command::Forget { to }.encode(&mut command);
